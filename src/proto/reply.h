@@ -1,0 +1,53 @@
+/* Answers, printed: one JSON-RPC 2.0 message and a newline each, appended to a buffer (which remembers if memory ran
+ * out). */
+#ifndef SAGAD_PROTO_REPLY_H
+#define SAGAD_PROTO_REPLY_H
+
+#include "base/buf.h"
+#include "proto/outcome.h"
+#include "proto/request.h"
+
+/* The answer to a put or a delete. FAILED becomes `error` with data {code, class, retriable, store?, document_id,
+ * saga_id?, tries?, retry_after_ms?}, all else `result` {outcome, saga_id, version?, previous?, chunks, owed[],
+ * stored}. */
+void reply_outcome(struct buf *out, const char *id_json, struct str document_id, const struct outcome *outcome);
+
+/* The answer to a line that could not be parsed or was refused; a notification gets none. */
+void reply_fault(struct buf *out, const struct request_fault *fault);
+
+void reply_status(struct buf *out, const char *id_json, struct str document_id, const struct document_status *status);
+void reply_job(struct buf *out, const char *id_json, const struct job_status *status);
+
+/* An error without an outcome: forbidden, not ready, ... */
+void reply_error(struct buf *out, const char *id_json, enum code code, const char *message);
+
+/* The answer to sagad.hello. */
+void reply_hello(struct buf *out, const char *id_json, const char *server_version, const struct document_limits *limits,
+		 size_t max_line_bytes);
+
+/* One row of store.list, and of store.init's report. The texts are borrowed for the call. */
+struct reply_store {
+	const char *name;
+	const char *state; /* "up", "down", "unknown"; of init: "created", "ok", "failed" */
+	const char *endpoint;
+	const char *version;
+	double latency_ms; /* negative: unknown */
+	uint32_t n_connections;
+	uint32_t n_waiting; /* writes that wait for a request */
+	uint64_t n_owed;    /* background work that this store owes */
+	const char *error;  /* "" when all is well */
+	const char *report; /* of init; "" otherwise */
+};
+
+/* For store.list and store.init: CODE_NONE gives a `result`, any other an `error` whose data holds the rows too. */
+void reply_stores(struct buf *out, const char *id_json, const struct reply_store *rows, uint32_t n_rows,
+		  enum code code);
+
+/* Named numbers, for sagad.stats. */
+struct reply_number {
+	const char *name;
+	uint64_t value;
+};
+void reply_numbers(struct buf *out, const char *id_json, const struct reply_number *numbers, uint32_t n_numbers);
+
+#endif
