@@ -1,0 +1,1 @@
+"""Makes sagad jobs out of documentation pages; tools/make-corpus runs it."""
