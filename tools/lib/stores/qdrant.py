@@ -28,8 +28,10 @@ class Qdrant(Store):
         return "stand-in (qdrant-edge-py 0.9.0)"
 
     def fetch(self):
-        if self.real_program():
-            return None
+        return None if self.real_program() else self.fetch_stand_in()
+
+    def fetch_stand_in(self):
+        """The folder with the engine's Python module."""
         return fetch.wheel(self.dist, "qdrant-edge-py", lambda path: path.startswith("qdrant_edge"))
 
     def command(self, state):
@@ -41,7 +43,7 @@ class Qdrant(Store):
         found = self.real_program()
         if found:
             return [found], environ
-        environ.update(PYTHONPATH=str(self.fetch()), PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1")
+        environ.update(PYTHONPATH=str(self.fetch_stand_in()), PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1")
         return [self._python(), self._stand_in()], environ
 
     def _python(self):
