@@ -169,12 +169,17 @@ struct saga {
 	struct uuid replaced; /* R */
 	uint32_t replaced_chunks;
 	struct uuid stored;
-	uint32_t sent;    /* bit i: apply(S) may have reached store i */
-	uint32_t applied; /* bit i: it has */
-	uint32_t publish_due;
-	uint32_t remove_due;
-	uint32_t tries[SAGA_STORES_MAX + 1]; /* of the operation that is under way there */
+	uint32_t sent;         /* bit i: apply(S) may have reached store i */
+	uint32_t sent_before;  /* bit i: ... in a try before the one that is out */
+	uint32_t applied;      /* bit i: it has */
+	uint32_t publish_due;  /* bit i: publish(S) is not done yet */
+	uint32_t remove_due;   /* bit i: remove(R) is not done yet */
+	uint32_t publish_left; /* bit i: ... and no longer tried by this saga */
+	uint32_t remove_left;
+	uint32_t tries[SAGA_STORES_MAX + 1]; /* failed ones of apply or publish there, or at PostgreSQL */
 	uint32_t remove_tries[SAGA_STORES_MAX];
+	uint32_t lonely_doubts; /* pivots of this saga alone that PostgreSQL's connection did not survive */
+	bool is_stored;         /* the result is the one that the key remembers */
 	enum saga_result result;
 	struct saga_failure failure;
 };
