@@ -1,0 +1,96 @@
+/* How the values fit together; each alone has been checked already. */
+#include "config_load.h"
+#include "config_value.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+static void PRINTF_LIKE(5, 6)
+	check(struct config_loader *loader, bool is_well, const char *section, const char *name, const char *fmt, ...)
+{
+	size_t index = config_key_find(str_of(section), str_of(name));
+	struct buf line = {0}, place = {0};
+	char text[ERR_TEXT_BYTES];
+	va_list args;
+
+	MUST(index < config_n_keys);
+	if (is_well)
+		return;
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args); /* cut on purpose */
+	va_end(args);
+	config_place(&loader->config->origins[index], &place);
+	config_value_append(loader->config, index, &line);
+	config_fault(loader, place.at != NULL ? place.at : "", "%s.%s: '%s' %s", section, name,
+		     line.at != NULL ? line.at : "", text);
+	loader->is_out_of_memory |= line.failed || place.failed;
+	buf_fini(&line);
+	buf_fini(&place);
+}
+
+static void check_times(struct config_loader *loader)
+{
+	const struct config *c = loader->config;
+	uint64_t longest =
+		c->timeouts.store_ms > c->timeouts.postgresql_ms ? c->timeouts.store_ms : c->timeouts.postgresql_ms;
+
+	check(loader, c->timeouts.deadline_ms <= c->timeouts.max_deadline_ms, "timeouts", "deadline",
+	      "is longer than timeouts.max_deadline: lower it or raise that");
+	check(loader, c->timeouts.late_write_window_ms >= longest, "timeouts", "late_write_window",
+	      "is shorter than timeouts.store or timeouts.postgresql: a write could arrive after the last removal");
+	check(loader, c->retry.base_ms <= c->retry.cap_ms, "retry", "base", "is longer than retry.cap");
+	check(loader, c->retry.background_base_ms <= c->retry.background_cap_ms, "retry", "background_base",
+	      "is longer than retry.background_cap");
+	check(loader, c->timeouts.parked_retry_ms >= c->retry.background_base_ms, "timeouts", "parked_retry",
+	      "is shorter than retry.background_base: parked work would be tried more often than other work");
+}
+
+/* A fence that ends before the last late write opens the door again. */
+static void check_fences(struct config_loader *loader)
+{
+	const struct config *c = loader->config;
+	uint64_t saga_ms = c->timeouts.max_deadline_ms + c->timeouts.late_write_window_ms;
+
+	check(loader, c->redis.staging_ttl_ms >= c->timeouts.max_deadline_ms, "redis", "staging_ttl",
+	      "is shorter than timeouts.max_deadline: the value would be gone before a long saga publishes it");
+	check(loader, c->redis.fence_ttl_ms >= saga_ms, "redis", "fence_ttl",
+	      "is shorter than timeouts.max_deadline and timeouts.late_write_window together: a late write would stay");
+	check(loader, c->neo4j.tombstone_ms >= saga_ms, "neo4j", "tombstones",
+	      "is shorter than timeouts.max_deadline and timeouts.late_write_window together: a late write would stay");
+}
+
+static void check_limits(struct config_loader *loader)
+{
+	const struct config *c = loader->config;
+
+	check(loader, c->limits.max_bytes >= c->limits.max_line_bytes, "limits", "max_bytes",
+	      "is less than limits.max_line: a document of that size could never run");
+	check(loader, c->limits.max_buffered_bytes >= c->limits.max_line_bytes, "limits", "max_buffered",
+	      "is less than limits.max_line: a line of that size could never arrive");
+	check(loader, c->schema.dims <= c->limits.max_dims, "schema", "dims",
+	      "is more than limits.max_dims: every document would be refused");
+}
+
+static void check_places(struct config_loader *loader)
+{
+	const struct config *c = loader->config;
+	const char *url = c->neo4j.url;
+
+	check(loader, strcmp(c->daemon.jobs_socket, c->daemon.admin_socket) != 0, "daemon", "admin_socket",
+	      "is the same as daemon.jobs_socket: whoever may send jobs could administrate");
+	check(loader, c->daemon.jobs_group.n <= 1, "daemon", "jobs_group", "names more than one group");
+	check(loader, strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0, "neo4j", "url",
+	      "does not begin with http:// or https://: sagad uses Neo4j's HTTP interface (port 7474), not Bolt");
+	check(loader, strchr(url, '@') == NULL, "neo4j", "url",
+	      "has a user in it: give neo4j.user and neo4j.password_file instead");
+	check(loader, c->postgresql.sslcert[0] == '\0' || c->postgresql.sslkey[0] != '\0', "postgresql", "sslcert",
+	      "needs postgresql.sslkey, too");
+}
+
+void config_check(struct config_loader *loader)
+{
+	check_times(loader);
+	check_fences(loader);
+	check_limits(loader);
+	check_places(loader);
+}
