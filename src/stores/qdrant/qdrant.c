@@ -1,0 +1,296 @@
+/* Writes: the engine's requests out and back. The codec knows the bodies, http the connections. */
+#include "qdrant_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NS_IN_MS        1000000u
+#define REPLY_MAX_BYTES (1u << 20)
+/* Qdrant closes a connection that was idle for 5 s; curl counts whole seconds. */
+#define IDLE_S 3
+
+static struct qdrant *qdrant_of(const struct store *store)
+{
+	return container_of((struct store *)(uintptr_t)store, struct qdrant, store);
+}
+
+void qdrant_note(struct qdrant *qdrant, const struct http_req *http, enum verdict verdict, const struct err *err)
+{
+	struct store_status *status = &qdrant->status;
+
+	if (http->outcome == HTTP_SKIPPED)
+		return;
+	status->was_tried = true;
+	/* A document's own fault says that the store is well. */
+	status->is_up = verdict == VERDICT_OK || verdict == VERDICT_PERMANENT;
+	status->latency_ns = http->latency_ns;
+	if (verdict == VERDICT_OK)
+		err_clear(&status->last_error);
+	else
+		status->last_error = *err;
+}
+
+/* ---- a call ---- */
+
+static void qdrant_call_end(struct qdrant_call *call)
+{
+	struct store_req *req = call->req;
+
+	for (uint32_t i = 0; i < req->n_writes; i++) {
+		req->writes[i]->verdict = call->answer.verdict;
+		req->writes[i]->err = call->err;
+	}
+	/* Alone there is nobody to share with. */
+	req->is_shared = call->answer.is_shared && req->n_writes > 1;
+	qdrant_body_fini(&call->body);
+	call->req = NULL;
+	req->done(req);
+}
+
+static int qdrant_call_body(struct qdrant_call *call)
+{
+	const struct qdrant *qdrant = call->qdrant;
+	const struct store_req *req = call->req;
+
+	switch (req->writes[0]->op) {
+	case LEG_APPLY:
+		return qdrant_upsert_body(req->writes, req->n_writes, &qdrant->limits, &call->cursor, &call->body,
+					  &call->err);
+	case LEG_REMOVE:
+		return qdrant_remove_body(req->writes, req->n_writes, &qdrant->limits, &call->cursor, &call->body,
+					  &call->err);
+	case LEG_PUBLISH:
+		break;
+	}
+	return 0; /* what apply has written is what readers see: there is nothing to publish */
+}
+
+/* The next HTTP request, or a skip that ends the call later: submit() may be on the stack. */
+static void qdrant_call_next(struct qdrant_call *call)
+{
+	struct qdrant *qdrant = call->qdrant;
+	uint64_t used_ns = uv_hrtime() - call->begun_ns;
+	int rc;
+
+	qdrant_body_fini(&call->body);
+	rc = qdrant_call_body(call);
+	if (rc == -E2BIG)
+		call->answer = (struct qdrant_answer){VERDICT_PERMANENT, true};
+	else if (rc < 0)
+		call->answer = (struct qdrant_answer){VERDICT_TRANSIENT, true};
+	if (rc != 1) {
+		http_client_skip(qdrant->client, &call->http);
+		return;
+	}
+	call->http.method = call->req->writes[0]->op == LEG_APPLY ? "PUT" : "POST";
+	call->http.path = call->req->writes[0]->op == LEG_APPLY ? qdrant->upsert_path : qdrant->remove_path;
+	call->http.body = (struct str){call->body.at, call->body.len};
+	call->http.timeout_ns = used_ns < call->req->timeout_ns ? call->req->timeout_ns - used_ns : 0;
+	http_client_submit(qdrant->client, &call->http);
+}
+
+/* When a later part couldn't be sent, an earlier one still was: the call as a whole is in doubt. */
+static void qdrant_call_judge(struct qdrant_call *call)
+{
+	const struct http_req *http = &call->http;
+
+	if (http->outcome == HTTP_ANSWERED) {
+		call->answer =
+			qdrant_write_answer(http->status, buf_str(&http->reply), call->qdrant->collection, &call->err);
+	} else {
+		call->answer.verdict = http_verdict(http);
+		/* The request may be what the server's process didn't survive. */
+		call->answer.is_shared = call->answer.verdict == VERDICT_DOUBT;
+		if (call->was_sent && call->answer.verdict == VERDICT_OUTAGE)
+			call->answer.verdict = VERDICT_DOUBT;
+		call->err = http->err;
+	}
+}
+
+static void qdrant_call_done(struct http_req *http)
+{
+	struct qdrant_call *call = container_of(http, struct qdrant_call, http);
+
+	if (http->outcome == HTTP_SKIPPED) {
+		qdrant_call_end(call);
+		return;
+	}
+	qdrant_call_judge(call);
+	qdrant_note(call->qdrant, http, call->answer.verdict, &call->err);
+	if (call->answer.verdict != VERDICT_OK) {
+		qdrant_call_end(call);
+		return;
+	}
+	call->was_sent = true;
+	qdrant_call_next(call);
+}
+
+static struct qdrant_call *qdrant_call_take(struct qdrant *qdrant)
+{
+	for (uint32_t i = 0; i < qdrant->store.max_requests; i++)
+		if (qdrant->calls[i].req == NULL)
+			return &qdrant->calls[i];
+	return NULL;
+}
+
+static void qdrant_submit(struct store *store, struct store_req *req)
+{
+	struct qdrant *qdrant = qdrant_of(store);
+	struct qdrant_call *call = qdrant_call_take(qdrant);
+
+	MUST(call != NULL); /* the engine has at most max_requests out */
+	*call = (struct qdrant_call){
+		.http = {.done = qdrant_call_done}, .qdrant = qdrant, .req = req, .begun_ns = uv_hrtime()};
+	req->is_shared = false;
+	qdrant_call_next(call);
+}
+
+/* ---- the rest of the port ---- */
+
+static size_t qdrant_bytes(const struct store *store, const struct leg_write *write)
+{
+	(void)store;
+	return qdrant_write_bytes(write);
+}
+
+static void qdrant_status(const struct store *store, struct store_status *out_status)
+{
+	const struct qdrant *qdrant = qdrant_of(store);
+
+	*out_status = qdrant->status;
+	out_status->n_connections = http_client_connections(qdrant->client);
+}
+
+static void qdrant_closed(void *arg)
+{
+	struct qdrant *qdrant = arg;
+	void (*closed)(void *arg) = qdrant->closed;
+	void *closed_arg = qdrant->closed_arg;
+
+	free(qdrant->calls);
+	free(qdrant);
+	closed(closed_arg);
+}
+
+static void qdrant_close(struct store *store, void (*closed)(void *arg), void *arg)
+{
+	struct qdrant *qdrant = qdrant_of(store);
+
+	qdrant->closed = closed;
+	qdrant->closed_arg = arg;
+	http_client_close(qdrant->client, qdrant_closed, qdrant);
+}
+
+static const struct store_ops qdrant_ops = {
+	.submit = qdrant_submit,
+	.init = qdrant_init,
+	.status = qdrant_status,
+	.ping = qdrant_ping,
+	.publishes = NULL,
+	.write_bytes = qdrant_bytes,
+	.close = qdrant_close,
+};
+
+/* ---- making ---- */
+
+static uint32_t qdrant_or(uint32_t value, uint32_t fallback)
+{
+	return value != 0 ? value : fallback;
+}
+
+static int qdrant_check(const struct qdrant_config *config, const char *collection, struct err *err)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+	size_t len = strlen(collection);
+
+	/* It becomes part of a path: no slash, no percent sign, and not "..". */
+	if (len > 255 || strspn(collection, allowed) != len || collection[0] == '.')
+		return err_set(err, -EINVAL,
+			       "qdrant: the collection's name \"%.80s\" must be 1 to 255 letters, digits, '_', '-' or "
+			       "'.', and not begin with '.'",
+			       collection);
+	if (config->connections > 64 || config->max_batch > 4096)
+		return err_set(err, -EINVAL, "qdrant: connections must be 1 to 64, max_batch 1 to 4096");
+	return 0;
+}
+
+static int qdrant_make_client(struct qdrant *qdrant, uv_loop_t *loop, const struct qdrant_config *config,
+			      struct err *err)
+{
+	bool has_key = config->api_key != NULL && config->api_key[0] != '\0';
+	struct buf header = {0};
+	struct http_config http = {
+		.store = "qdrant",
+		.host = config->host != NULL ? config->host : "127.0.0.1",
+		.port = config->port != 0 ? config->port : 6333,
+		.is_tls = config->is_tls,
+		.ca_file = config->ca_file,
+		.connect_timeout_ms = qdrant_or(config->connect_timeout_ms, 3000),
+		.idle_s = IDLE_S,
+		.max_idle = qdrant->store.max_requests + 1, /* one for init and ping */
+		.reply_max_bytes = REPLY_MAX_BYTES,
+	};
+	int rc;
+
+	if (has_key)
+		buf_append_format(&header, "api-key: %s", config->api_key);
+	http.header = header.at;
+	rc = header.failed ? err_set(err, -ENOMEM, "qdrant: no memory")
+			   : http_client_create(loop, &http, qdrant->log, &qdrant->client, err);
+	buf_fini(&header);
+	return rc;
+}
+
+static void qdrant_configure(struct qdrant *qdrant, const struct qdrant_config *config, const char *collection)
+{
+	qdrant->store.ops = &qdrant_ops;
+	qdrant->store.name = "qdrant";
+	qdrant->store.max_requests = qdrant_or(config->connections, 2);
+	qdrant->store.max_batch = qdrant_or(config->max_batch, 128);
+	qdrant->store.max_batch_bytes = config->max_batch_bytes != 0 ? config->max_batch_bytes : 8u << 20;
+	qdrant->limits.max_bytes = config->max_body_bytes != 0 ? config->max_body_bytes : 30u << 20;
+	qdrant->limits.max_points = qdrant_or(config->max_points, 2048);
+	qdrant->limits.max_ids = 100000; /* 4 MB of ids */
+	qdrant->admin_timeout_ns = (uint64_t)qdrant_or(config->admin_timeout_ms, 30000) * NS_IN_MS;
+	(void)snprintf(qdrant->collection, sizeof(qdrant->collection), "%s", collection);
+	(void)snprintf(qdrant->upsert_path, sizeof(qdrant->upsert_path), "/collections/%s/points?wait=true",
+		       qdrant->collection);
+	(void)snprintf(qdrant->remove_path, sizeof(qdrant->remove_path), "/collections/%s/points/delete?wait=true",
+		       qdrant->collection);
+}
+
+int qdrant_create(uv_loop_t *loop, const struct qdrant_config *config, struct log *log, struct store **out_store,
+		  struct err *err)
+{
+	bool is_named = config->collection != NULL && config->collection[0] != '\0';
+	const char *collection = is_named ? config->collection : "documents";
+	struct qdrant *qdrant;
+	int rc = qdrant_check(config, collection, err);
+
+	if (rc != 0)
+		return rc;
+	qdrant = calloc(1, sizeof(*qdrant));
+	if (qdrant == NULL)
+		return err_set(err, -ENOMEM, "qdrant: no memory");
+	qdrant->log = log;
+	qdrant_configure(qdrant, config, collection);
+	qdrant->calls = calloc(qdrant->store.max_requests, sizeof(*qdrant->calls));
+	if (qdrant->calls == NULL) {
+		rc = err_set(err, -ENOMEM, "qdrant: no memory");
+		goto free_qdrant;
+	}
+	rc = qdrant_make_client(qdrant, loop, config, err);
+	if (rc != 0)
+		goto free_calls;
+	(void)snprintf(qdrant->status.endpoint, sizeof(qdrant->status.endpoint), "%.159s",
+		       http_client_endpoint(qdrant->client));
+	*out_store = &qdrant->store;
+	return 0;
+free_calls:
+	free(qdrant->calls);
+free_qdrant:
+	free(qdrant);
+	return rc;
+}

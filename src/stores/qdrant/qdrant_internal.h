@@ -1,0 +1,45 @@
+/* What qdrant.c (writes) and qdrant_init.c (collection, ping) share. Nobody else includes it. */
+#ifndef SAGAD_STORES_QDRANT_INTERNAL_H
+#define SAGAD_STORES_QDRANT_INTERNAL_H
+
+#include "qdrant.h"
+#include "qdrant_codec.h"
+#include "stores/http/http.h"
+
+struct qdrant;
+
+/* One of the engine's requests while it is out: one HTTP request after another until the cursor is at its end. */
+struct qdrant_call {
+	struct http_req http;
+	struct qdrant *qdrant;
+	struct store_req *req; /* NULL: this slot is free */
+	struct qdrant_cursor cursor;
+	struct qdrant_body body;
+	bool was_sent;               /* an earlier part of it was done */
+	struct qdrant_answer answer; /* the first that isn't OK ends the call */
+	struct err err;
+	uint64_t begun_ns;
+};
+
+struct qdrant {
+	struct store store;
+	struct log *log;
+	struct http_client *client;
+	struct qdrant_limits limits;
+	uint64_t admin_timeout_ns;
+	char collection[256];
+	char upsert_path[320]; /* "/collections/C/points?wait=true" */
+	char remove_path[320]; /* "/collections/C/points/delete?wait=true" */
+	struct store_status status;
+	struct qdrant_call *calls; /* store.max_requests slots */
+	void (*closed)(void *arg);
+	void *closed_arg;
+};
+
+/* Keeps what status() tells about an exchange. */
+void qdrant_note(struct qdrant *qdrant, const struct http_req *http, enum verdict verdict, const struct err *err);
+
+void qdrant_init(struct store *store, struct store_init_req *req);
+void qdrant_ping(struct store *store, struct store_init_req *req);
+
+#endif
