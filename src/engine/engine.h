@@ -71,11 +71,7 @@ struct engine_query {
 	struct job_status job_status;
 	/* Exactly once, from engine_turn(). */
 	void (*done)(struct engine_query *query);
-	struct truth_read read; /* the engine's, as all below */
-	struct journal_lookup_req lookup;
-	struct journal_job_row row;
-	struct engine *engine;
-	struct list node;
+	struct list node; /* the engine's */
 };
 
 enum engine_phase {

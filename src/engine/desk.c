@@ -1,0 +1,456 @@
+#include "desk.h"
+
+#include "engine/desk_slots.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void desk_on_gate_timer(struct timer *timer)
+{
+	(void)timer; /* the pump that follows looks again */
+}
+
+static void desk_on_gate(struct settle_item *settle);
+
+int desk_init(struct desk *desk, struct truth *truth, const struct desk_config *config, struct timers *timers,
+	      struct rng *rng, const struct moment *now)
+{
+	*desk = (struct desk){.truth = truth, .config = *config, .timers = timers, .rng = rng, .now = now};
+	list_init(&desk->reads);
+	list_init(&desk->pivots);
+	list_init(&desk->settles);
+	list_init(&desk->pays);
+	list_init(&desk->ended_reads);
+	list_init(&desk->ended_pivots);
+	batch_item_init(&desk->gate.item);
+	desk->gate.done = desk_on_gate;
+	desk->gate_timer.fire = desk_on_gate_timer;
+	desk->pay_timer.fire = desk_on_gate_timer;
+	if (desk_slots_init(desk) != 0)
+		return -ENOMEM;
+	return timers_reserve(timers, 2);
+}
+
+void desk_fini(struct desk *desk)
+{
+	struct list *node;
+
+	while ((node = list_take_first(&desk->pays)) != NULL)
+		free(container_of(container_of(node, struct batch_item, node), struct pay_item, item));
+	desk_slots_fini(desk);
+}
+
+/* ---- queues ---- */
+
+void desk_push_read(struct desk *desk, struct read_item *read)
+{
+	MUST(!read->is_waiting);
+	read->is_waiting = true;
+	list_append(&desk->reads, &read->item.node);
+	desk->n_reads++;
+}
+
+void desk_push_pivot(struct desk *desk, struct pivot_item *pivot)
+{
+	MUST(!pivot->is_waiting);
+	pivot->is_waiting = true;
+	pivot->item.bytes = desk->truth->ops->pivot_bytes(desk->truth, &pivot->pivot);
+	list_append(&desk->pivots, &pivot->item.node);
+	desk->n_pivots++;
+}
+
+void desk_push_settle(struct desk *desk, struct settle_item *settle)
+{
+	MUST(!settle->is_waiting);
+	settle->is_waiting = true;
+	list_append(&desk->settles, &settle->item.node);
+}
+
+void desk_pay(struct desk *desk, const struct debt *debt)
+{
+	struct pay_item *pay = calloc(1, sizeof(*pay));
+
+	if (pay == NULL)
+		return;
+	pay->debt = *debt;
+	batch_item_init(&pay->item);
+	list_append(&desk->pays, &pay->item.node);
+}
+
+bool desk_cancel_read(struct desk *desk, struct read_item *read)
+{
+	if (!read->is_waiting)
+		return false;
+	list_remove(&read->item.node);
+	read->is_waiting = false;
+	desk->n_reads--;
+	return true;
+}
+
+bool desk_cancel_pivot(struct desk *desk, struct pivot_item *pivot)
+{
+	if (!pivot->is_waiting)
+		return false;
+	list_remove(&pivot->item.node);
+	pivot->is_waiting = false;
+	desk->n_pivots--;
+	return true;
+}
+
+bool desk_cancel_settle(struct desk *desk, struct settle_item *settle)
+{
+	(void)desk;
+	if (!settle->is_waiting)
+		return false;
+	list_remove(&settle->item.node);
+	settle->is_waiting = false;
+	return true;
+}
+
+/* ---- the gate ---- */
+
+static void desk_note_verdict(struct desk *desk, enum verdict verdict)
+{
+	if ((verdict == VERDICT_OUTAGE || verdict == VERDICT_DOUBT) && !uuid_is_nil(&desk->last_commit))
+		desk->is_suspect = true;
+}
+
+void desk_note_commit(struct desk *desk, const struct uuid *saga)
+{
+	if (desk->now->unix_ms < desk->last_commit_unix_ms)
+		return; /* commits of one moment: any of them will do */
+	desk->last_commit = *saga;
+	desk->last_commit_unix_ms = desk->now->unix_ms;
+}
+
+/* Whatever waits hears what the gate heard: their own retries and deadlines decide what to do about it. */
+static void desk_fail_waiting(struct desk *desk, enum verdict verdict, const struct err *err)
+{
+	struct list reads, pivots, *node;
+
+	list_init(&reads);
+	list_init(&pivots);
+	list_splice(&reads, &desk->reads);
+	list_splice(&pivots, &desk->pivots);
+	desk->n_reads = 0;
+	desk->n_pivots = 0;
+	while ((node = list_take_first(&reads)) != NULL) {
+		struct read_item *read =
+			container_of(container_of(node, struct batch_item, node), struct read_item, item);
+
+		read->is_waiting = false;
+		read->read.verdict = verdict;
+		read->read.err = *err;
+		read->done(read);
+	}
+	while ((node = list_take_first(&pivots)) != NULL) {
+		struct pivot_item *pivot =
+			container_of(container_of(node, struct batch_item, node), struct pivot_item, item);
+
+		pivot->is_waiting = false;
+		pivot->is_batched = false;
+		pivot->pivot.verdict = verdict;
+		pivot->pivot.err = *err;
+		pivot->started(pivot);
+		pivot->done(pivot);
+	}
+}
+
+static void desk_on_gate(struct settle_item *settle)
+{
+	struct desk *desk = container_of(settle, struct desk, gate);
+	struct err err = settle->err;
+	enum verdict verdict = settle->verdict;
+
+	desk->is_gate_out = false;
+	if (verdict == VERDICT_OK && settle->settle.row.outcome == LEDGER_COMMITTED) {
+		desk->is_suspect = false;
+		desk->has_gone_back = false;
+		desk->gate_tries = 0;
+		return;
+	}
+	if (verdict == VERDICT_OK) {
+		desk->has_gone_back = true;
+		verdict = VERDICT_MISCONFIGURED;
+		(void)err_set(&err, 0,
+			      "PostgreSQL has lost a commit that it had confirmed (failover to a lagging replica, or a "
+			      "restore?); bring the right server back, or restart sagad to accept what is there");
+	}
+	desk->gate_tries++;
+	timers_set(desk->timers, &desk->gate_timer,
+		   desk->now->mono_ns + backoff_wait_ns(&desk->config.background, desk->gate_tries, desk->rng));
+	desk_fail_waiting(desk, verdict, &err);
+}
+
+/* True: reads and pivots may go out. */
+static bool desk_is_gate_open(struct desk *desk)
+{
+	if (!desk->is_open)
+		return false;
+	if (desk->is_suspect && desk->now->unix_ms - desk->last_commit_unix_ms > (int64_t)desk->config.keep_ms / 2)
+		desk->is_suspect = false; /* its ledger row may have been deleted for its age */
+	if (!desk->is_suspect)
+		return true;
+	if (!desk->is_gate_out && desk->gate_timer.place == 0) {
+		desk->is_gate_out = true;
+		desk->gate.settle = (struct truth_settle){.saga = desk->last_commit};
+		desk_push_settle(desk, &desk->gate);
+	}
+	return false;
+}
+
+/* ---- collecting ---- */
+
+static bool desk_collect_reads(struct desk *desk)
+{
+	struct list *node;
+	bool any = false;
+
+	while ((node = list_take_first(&desk->ended_reads)) != NULL) {
+		struct read_slot *slot =
+			container_of(container_of(node, struct truth_read_req, node), struct read_slot, req);
+
+		desk->n_side_out--;
+		for (uint32_t i = 0; i < slot->req.n_reads; i++) {
+			struct read_item *read = container_of(slot->items[i], struct read_item, item);
+
+			desk_note_verdict(desk, read->read.verdict);
+			read->done(read);
+		}
+		list_append(&desk->slots->free_reads, &slot->node);
+		any = true;
+	}
+	return any;
+}
+
+static void desk_finish_pivot(struct desk *desk, struct pivot_slot *slot, struct pivot_item *pivot)
+{
+	uint32_t n = slot->req.n_pivots;
+
+	desk_note_verdict(desk, pivot->pivot.verdict);
+	pivot->is_batched = n > 1 && (slot->req.is_shared || pivot->pivot.verdict == VERDICT_DOUBT);
+	if (pivot->pivot.verdict == VERDICT_OK)
+		pivot->item.cap = BATCH_NO_CAP;
+	else if (pivot->pivot.verdict == VERDICT_DOUBT && n > 1)
+		pivot->item.cap = (n + 1) / 2;
+	memcpy(pivot->backend, slot->req.backend, sizeof(pivot->backend));
+	pivot->done(pivot);
+}
+
+/* The batch's own fault is found by halves; nothing was written, so its members are simply waiting again. */
+static void desk_halve_pivots(struct desk *desk, struct pivot_slot *slot)
+{
+	uint32_t n = slot->req.n_pivots;
+
+	for (uint32_t i = 0; i < n; i++)
+		container_of(slot->items[i], struct pivot_item, item)->is_waiting = true;
+	batch_put_back(&desk->pivots, slot->items, n, (n + 1) / 2);
+	desk->n_pivots += n;
+}
+
+static bool desk_collect_pivots(struct desk *desk)
+{
+	struct list *node;
+	bool any = false;
+
+	while ((node = list_take_first(&desk->ended_pivots)) != NULL) {
+		struct pivot_slot *slot =
+			container_of(container_of(node, struct truth_pivot_req, node), struct pivot_slot, req);
+
+		any = true;
+		if (slot->req.is_epoch_lost)
+			desk->is_epoch_lost = true; /* the engine halts; nobody is told anything */
+		else if (slot->req.is_shared && slot->req.n_pivots > 1 && slot->pivots[0]->verdict == VERDICT_PERMANENT)
+			desk_halve_pivots(desk, slot);
+		else
+			for (uint32_t i = 0; i < slot->req.n_pivots; i++)
+				desk_finish_pivot(desk, slot, container_of(slot->items[i], struct pivot_item, item));
+		list_append(&desk->slots->free_pivots, &slot->node);
+	}
+	return any;
+}
+
+static bool desk_collect_settle(struct desk *desk)
+{
+	struct desk_slots *slots = desk->slots;
+
+	if (!desk->has_settle_ended)
+		return false;
+	desk->has_settle_ended = false;
+	slots->is_settle_out = false;
+	desk->n_side_out--;
+	if (slots->settle.is_epoch_lost) {
+		desk->is_epoch_lost = true;
+		return true;
+	}
+	desk_note_verdict(desk, slots->settle.verdict);
+	for (uint32_t i = 0; i < slots->settle.n_settles; i++) {
+		struct settle_item *settle = container_of(slots->settle_items[i], struct settle_item, item);
+
+		settle->verdict = slots->settle.verdict;
+		settle->err = slots->settle.err;
+		settle->done(settle);
+	}
+	return true;
+}
+
+static bool desk_collect_pay(struct desk *desk)
+{
+	struct desk_slots *slots = desk->slots;
+	uint32_t n = slots->pay.n_debts;
+
+	if (!desk->has_pay_ended)
+		return false;
+	desk->has_pay_ended = false;
+	slots->is_pay_out = false;
+	desk->n_side_out--;
+	if (slots->pay.verdict == VERDICT_OK) {
+		desk->pay_tries = 0;
+		for (uint32_t i = 0; i < n; i++)
+			free(container_of(slots->pay_items[i], struct pay_item, item));
+		return true;
+	}
+	desk_note_verdict(desk, slots->pay.verdict);
+	for (uint32_t i = n; i-- > 0;)
+		list_prepend(&desk->pays, &slots->pay_items[i]->node);
+	desk->pay_tries++;
+	timers_set(desk->timers, &desk->pay_timer,
+		   desk->now->mono_ns + backoff_wait_ns(&desk->config.background, desk->pay_tries, desk->rng));
+	return true;
+}
+
+bool desk_collect(struct desk *desk)
+{
+	bool any = desk_collect_reads(desk);
+
+	any = desk_collect_pivots(desk) || any;
+	any = desk_collect_settle(desk) || any;
+	return desk_collect_pay(desk) || any;
+}
+
+/* ---- pumping ---- */
+
+static void desk_pump_settles(struct desk *desk)
+{
+	struct desk_slots *slots = desk->slots;
+	struct list same, *it, *tmp;
+	const char *backend;
+	uint32_t n;
+
+	if (!desk->is_open || slots->is_settle_out || list_is_empty(&desk->settles) || !desk_has_side_place(desk))
+		return;
+	/* One backend is ended for one request: those that share it go together. */
+	list_init(&same);
+	backend = container_of(container_of(desk->settles.next, struct batch_item, node), struct settle_item, item)
+			  ->backend;
+	list_each (it, tmp, &desk->settles) {
+		struct settle_item *settle =
+			container_of(container_of(it, struct batch_item, node), struct settle_item, item);
+
+		if (strcmp(settle->backend, backend) == 0) {
+			list_remove(it);
+			list_append(&same, it);
+		}
+	}
+	n = batch_take(&same, desk->truth->max_batch, SIZE_MAX, slots->settle_items);
+	while (!list_is_empty(&same))
+		list_prepend(&desk->settles, list_take_first(&same));
+	for (uint32_t i = 0; i < n; i++) {
+		struct settle_item *settle = container_of(slots->settle_items[i], struct settle_item, item);
+
+		settle->is_waiting = false;
+		slots->settles[i] = &settle->settle;
+	}
+	slots->settle.backend = backend;
+	slots->settle.settles = slots->settles;
+	slots->settle.n_settles = n;
+	slots->settle.timeout_ns = desk->config.timeout_ns;
+	slots->settle.is_epoch_lost = false;
+	err_clear(&slots->settle.err);
+	slots->is_settle_out = true;
+	desk->n_side_out++;
+	desk->truth->ops->settle(desk->truth, &slots->settle);
+}
+
+static void desk_pump_reads(struct desk *desk)
+{
+	while (!list_is_empty(&desk->reads) && !list_is_empty(&desk->slots->free_reads) && desk_has_side_place(desk)) {
+		struct read_slot *slot =
+			container_of(list_take_first(&desk->slots->free_reads), struct read_slot, node);
+		uint32_t n = batch_take(&desk->reads, desk->truth->max_batch, SIZE_MAX, slot->items);
+
+		for (uint32_t i = 0; i < n; i++) {
+			struct read_item *read = container_of(slot->items[i], struct read_item, item);
+
+			read->is_waiting = false;
+			err_clear(&read->read.err);
+			slot->reads[i] = &read->read;
+		}
+		desk->n_reads -= n;
+		slot->req.reads = slot->reads;
+		slot->req.n_reads = n;
+		slot->req.timeout_ns = desk->config.timeout_ns;
+		desk->n_side_out++;
+		desk->truth->ops->read(desk->truth, &slot->req);
+	}
+}
+
+static void desk_pump_pivots(struct desk *desk)
+{
+	while (!list_is_empty(&desk->pivots) && !list_is_empty(&desk->slots->free_pivots)) {
+		struct pivot_slot *slot =
+			container_of(list_take_first(&desk->slots->free_pivots), struct pivot_slot, node);
+		uint32_t n =
+			batch_take(&desk->pivots, desk->truth->max_batch, desk->truth->max_batch_bytes, slot->items);
+
+		for (uint32_t i = 0; i < n; i++) {
+			struct pivot_item *pivot = container_of(slot->items[i], struct pivot_item, item);
+
+			pivot->is_waiting = false;
+			err_clear(&pivot->pivot.err);
+			slot->pivots[i] = &pivot->pivot;
+			pivot->started(pivot);
+		}
+		desk->n_pivots -= n;
+		desk->n_pivots_sent += n;
+		desk->n_pivot_requests++;
+		slot->req.pivots = slot->pivots;
+		slot->req.n_pivots = n;
+		slot->req.timeout_ns = desk->config.timeout_ns;
+		slot->req.is_shared = false;
+		slot->req.is_epoch_lost = false;
+		slot->req.backend[0] = '\0';
+		desk->truth->ops->pivot(desk->truth, &slot->req);
+	}
+}
+
+static void desk_pump_pays(struct desk *desk)
+{
+	struct desk_slots *slots = desk->slots;
+	uint32_t n;
+
+	if (slots->is_pay_out || list_is_empty(&desk->pays) || desk->pay_timer.place != 0 || !desk_has_side_place(desk))
+		return;
+	n = batch_take(&desk->pays, desk->truth->max_batch, SIZE_MAX, slots->pay_items);
+	for (uint32_t i = 0; i < n; i++)
+		slots->debts[i] = container_of(slots->pay_items[i], struct pay_item, item)->debt;
+	slots->pay.debts = slots->debts;
+	slots->pay.n_debts = n;
+	slots->pay.timeout_ns = desk->config.timeout_ns;
+	slots->is_pay_out = true;
+	desk->n_side_out++;
+	desk->truth->ops->pay(desk->truth, &slots->pay);
+}
+
+void desk_pump(struct desk *desk)
+{
+	bool is_gate_open = desk_is_gate_open(desk);
+
+	desk_pump_settles(desk);
+	if (!is_gate_open)
+		return;
+	desk_pump_pivots(desk);
+	desk_pump_reads(desk);
+	desk_pump_pays(desk);
+}

@@ -1,0 +1,46 @@
+/* The desk's requests, allocated once. For desk.c and desk_slots.c only. */
+#ifndef SAGAD_ENGINE_DESK_SLOTS_H
+#define SAGAD_ENGINE_DESK_SLOTS_H
+
+#include "engine/desk.h"
+
+struct read_slot {
+	struct truth_read_req req;
+	struct desk *desk;
+	struct batch_item **items;
+	struct truth_read **reads;
+	struct list node;
+};
+
+struct pivot_slot {
+	struct truth_pivot_req req;
+	struct desk *desk;
+	struct batch_item **items;
+	struct truth_pivot **pivots;
+	struct list node;
+};
+
+struct desk_slots {
+	struct desk *desk;
+	struct read_slot *reads;
+	uint32_t n_reads;
+	struct list free_reads;
+	struct pivot_slot *pivots;
+	uint32_t n_pivots;
+	struct list free_pivots;
+	/* One settlement and one payment at a time are enough: both are batched. */
+	struct truth_settle_req settle;
+	struct batch_item **settle_items;
+	struct truth_settle **settles;
+	bool is_settle_out;
+	struct truth_pay_req pay;
+	struct batch_item **pay_items;
+	struct debt *debts;
+	bool is_pay_out;
+};
+
+/* Allocates the requests of desk->slots, with their done() set: those only note that they came. 0 or -ENOMEM. */
+int desk_slots_init(struct desk *desk) WARN_UNUSED;
+void desk_slots_fini(struct desk *desk);
+
+#endif

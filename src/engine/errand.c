@@ -1,0 +1,209 @@
+#include "errand.h"
+
+#include <stdlib.h>
+
+#define BIT(i)                ((uint32_t)1 << (i))
+#define ERRAND_TIMERS(engine) ((engine)->n_stores + 1)
+
+static const char *errand_op_name(enum leg_op op)
+{
+	switch (op) {
+	case LEG_APPLY:
+		return "apply";
+	case LEG_PUBLISH:
+		return "publish";
+	case LEG_REMOVE:
+		return "remove";
+	}
+	MUST(!"an operation that is none");
+	return "";
+}
+
+static uint32_t errand_store_of(const struct errand_chore *chore)
+{
+	return (uint32_t)(chore - chore->errand->chores);
+}
+
+static void errand_send(struct errand_chore *chore)
+{
+	struct errand *errand = chore->errand;
+
+	chore->send.write = (struct leg_write){
+		.op = errand->op,
+		.saga = errand->saga,
+		.document_id = errand->document_id,
+		.n_chunks = errand->n_chunks,
+		.cache_ttl_s = errand->cache_ttl_s,
+	};
+	sender_push(&errand->engine->senders[errand_store_of(chore)], &chore->send);
+}
+
+static void errand_begin_round(struct errand *errand)
+{
+	errand->due = errand->stores;
+	for (uint32_t i = 0; i < errand->engine->n_stores; i++) {
+		if (!(errand->due & BIT(i)))
+			continue;
+		errand->engine->n_owed[i]++;
+		errand->chores[i].tries = 0;
+		errand_send(&errand->chores[i]);
+	}
+}
+
+void errand_free(struct errand *errand)
+{
+	struct engine *engine = errand->engine;
+
+	for (uint32_t i = 0; i < engine->n_stores; i++) {
+		(void)sender_abandon(&engine->senders[i], &errand->chores[i].send); /* only at the engine's end */
+		timers_cancel(&engine->timers, &errand->chores[i].timer);
+	}
+	timers_cancel(&engine->timers, &errand->round_timer);
+	timers_release(&engine->timers, ERRAND_TIMERS(engine));
+	list_remove(&errand->node);
+	engine->n_errands--;
+	free(errand);
+}
+
+static void errand_on_round(struct timer *timer)
+{
+	struct errand *errand = container_of(timer, struct errand, round_timer);
+
+	errand->round++;
+	errand_begin_round(errand);
+}
+
+/* A first removal may come before a late write has landed; the second comes when none can be on its way any more. */
+static void errand_finish_round(struct errand *errand)
+{
+	struct engine *engine = errand->engine;
+
+	if (errand->kind == ERRAND_ABORT && errand->round == 0) {
+		timers_set(&engine->timers, &errand->round_timer,
+			   engine_after_ms(engine, engine->config.late_write_window_ms));
+		return;
+	}
+	if (errand->closes_intent)
+		engine_journal_note(engine, JOURNAL_CLOSE, &errand->saga);
+	errand_free(errand);
+}
+
+static void errand_pay(struct errand_chore *chore, uint32_t store)
+{
+	struct errand *errand = chore->errand;
+	const char *name = errand->engine->senders[store].store->name;
+	struct debt debt = {.op = errand->op, .saga = errand->saga, .n_chunks = errand->n_chunks};
+
+	if (!(errand->owed & BIT(store)))
+		return;
+	memcpy(debt.store, name, strlen(name) < sizeof(debt.store) ? strlen(name) : sizeof(debt.store) - 1);
+	desk_pay(&errand->engine->desk, &debt);
+}
+
+static void errand_park(struct errand_chore *chore, uint32_t store)
+{
+	struct errand *errand = chore->errand;
+	char text[UUID_TEXT_BYTES];
+
+	if (chore->is_parked)
+		return;
+	chore->is_parked = true;
+	errand->engine->n_parked++;
+	uuid_format(&errand->saga, text);
+	log_error(errand->engine->log, "parked: %s of saga %s of document \"%.*s\" at %s failed %u times: %s",
+		  errand_op_name(errand->op), text, STR_ARG(errand->document_id),
+		  errand->engine->senders[store].store->name, chore->tries, chore->send.write.err.text);
+}
+
+static void errand_on_failed(struct errand_chore *chore, uint32_t store)
+{
+	struct engine *engine = chore->errand->engine;
+	enum verdict verdict = chore->send.write.verdict;
+	uint64_t wait_ns;
+
+	if (chore->tries++ == 0)
+		chore->failing_since_ns = engine->now.mono_ns;
+	engine->n_retries++;
+	if (verdict == VERDICT_PERMANENT ||
+	    engine->now.mono_ns - chore->failing_since_ns >= engine->config.park_after_ms * NS_PER_MS)
+		errand_park(chore, store);
+	if (chore->is_parked)
+		wait_ns = engine->config.parked_retry_ms * NS_PER_MS;
+	else
+		wait_ns = backoff_wait_ns(&engine->config.background, chore->tries, &engine->rng);
+	timers_set(&engine->timers, &chore->timer, engine->now.mono_ns + wait_ns);
+}
+
+static void errand_on_done(struct send *send)
+{
+	struct errand_chore *chore = container_of(send, struct errand_chore, send);
+	struct errand *errand = chore->errand;
+	uint32_t store = errand_store_of(chore);
+
+	if (send->write.verdict != VERDICT_OK) {
+		errand_on_failed(chore, store);
+		return;
+	}
+	if (chore->is_parked)
+		errand->engine->n_parked--;
+	chore->is_parked = false;
+	errand->engine->n_owed[store]--;
+	errand->due &= ~BIT(store);
+	errand_pay(chore, store);
+	if (errand->due == 0)
+		errand_finish_round(errand);
+}
+
+static void errand_on_timer(struct timer *timer)
+{
+	errand_send(container_of(timer, struct errand_chore, timer));
+}
+
+static struct errand *errand_create(struct engine *engine, const struct errand_order *order)
+{
+	size_t chores = engine->n_stores * sizeof(struct errand_chore);
+	struct errand *errand = calloc(1, sizeof(*errand) + chores + order->document_id.len + 1);
+	char *text;
+
+	if (errand == NULL || timers_reserve(&engine->timers, ERRAND_TIMERS(engine)) != 0) {
+		free(errand);
+		return NULL;
+	}
+	text = (char *)errand + sizeof(*errand) + chores;
+	memcpy(text, order->document_id.at, order->document_id.len);
+	errand->engine = engine;
+	errand->kind = order->kind;
+	errand->op = order->op;
+	errand->saga = order->saga;
+	errand->document_id = (struct str){text, order->document_id.len};
+	errand->n_chunks = order->n_chunks;
+	errand->cache_ttl_s = engine->config.cache_ttl_s;
+	errand->stores = order->stores;
+	errand->owed = order->owed;
+	errand->round = order->is_second_round ? 1 : 0;
+	errand->closes_intent = order->closes_intent;
+	errand->round_timer.fire = errand_on_round;
+	for (uint32_t i = 0; i < engine->n_stores; i++) {
+		errand->chores[i].errand = errand;
+		errand->chores[i].timer.fire = errand_on_timer;
+		send_init(&errand->chores[i].send, NULL, errand_on_done);
+	}
+	return errand;
+}
+
+void errand_start(struct engine *engine, const struct errand_order *order)
+{
+	struct errand *errand = errand_create(engine, order);
+
+	if (errand == NULL) {
+		log_error(engine->log, "out of memory: %s of document \"%.*s\" is left to the next start",
+			  errand_op_name(order->op), STR_ARG(order->document_id));
+		return;
+	}
+	list_append(&engine->errands, &errand->node);
+	engine->n_errands++;
+	if (errand->stores == 0)
+		errand_finish_round(errand);
+	else
+		errand_begin_round(errand);
+}

@@ -1,0 +1,62 @@
+/* Background work: what is owed to a store after a pivot or an abort, tried with backoff until it is done.
+ *
+ * An errand holds no lock: it names a saga that is dead or committed, and the operations of different sagas commute.
+ * Each is also in the journal (an open intent) or in PostgreSQL (a debt), so losing one in memory is made good at the
+ * next start. */
+#ifndef SAGAD_ENGINE_ERRAND_H
+#define SAGAD_ENGINE_ERRAND_H
+
+#include "engine/state.h"
+
+enum errand_kind {
+	ERRAND_ABORT,   /* remove(S) now and once more after the late-write window, then close the intent */
+	ERRAND_PUBLISH, /* publish(S), then close the intent */
+	ERRAND_DEBT     /* pay debts of one operation and saga */
+};
+
+struct errand_chore {
+	struct errand *errand;
+	struct send send;
+	struct timer timer;
+	uint32_t tries;
+	uint64_t failing_since_ns;
+	bool is_parked;
+};
+
+struct errand {
+	struct engine *engine;
+	enum errand_kind kind;
+	enum leg_op op;
+	struct uuid saga;
+	struct str document_id; /* in `texts` of the allocation */
+	uint32_t n_chunks;
+	uint32_t cache_ttl_s;
+	uint32_t stores; /* bit i: store i takes part */
+	uint32_t due;    /* bit i: not done yet in this round */
+	uint32_t owed;   /* bit i: a debt's row must be deleted when store i is done */
+	uint32_t round;
+	bool closes_intent; /* of `saga` */
+	struct timer round_timer;
+	struct list node;
+	struct errand_chore chores[]; /* n_stores of them, then the text of document_id */
+};
+
+struct errand_order {
+	enum errand_kind kind;
+	enum leg_op op;
+	struct uuid saga;
+	struct str document_id;
+	uint32_t n_chunks;
+	uint32_t stores;
+	uint32_t owed;
+	bool closes_intent;
+	bool is_second_round; /* ABORT, recovered: the first removal may be long ago, so one is enough */
+};
+
+/* Starts it. Out of memory: logs that the work waits in the journal or in PostgreSQL for the next start. */
+void errand_start(struct engine *engine, const struct errand_order *order);
+
+/* For engine_destroy(). */
+void errand_free(struct errand *errand);
+
+#endif

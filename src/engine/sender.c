@@ -1,0 +1,197 @@
+#include "sender.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+void send_init(struct send *send, void (*started)(struct send *), void (*done)(struct send *))
+{
+	batch_item_init(&send->item);
+	send->state = SEND_IDLE;
+	send->started = started;
+	send->done = done;
+}
+
+static void sender_on_done(struct store_req *req)
+{
+	struct sender_slot *slot = container_of(req, struct sender_slot, req);
+
+	list_append(&slot->sender->ended, &req->node);
+}
+
+static int sender_slot_init(struct sender *sender, struct sender_slot *slot)
+{
+	slot->sender = sender;
+	slot->items = calloc(sender->store->max_batch, sizeof(struct batch_item *));
+	slot->writes = calloc(sender->store->max_batch, sizeof(struct leg_write *));
+	if (slot->items == NULL || slot->writes == NULL)
+		return -ENOMEM;
+	list_init(&slot->req.node);
+	slot->req.done = sender_on_done;
+	list_append(&sender->free, &slot->node);
+	return 0;
+}
+
+int sender_init(struct sender *sender, struct store *store, uint64_t timeout_ns)
+{
+	*sender = (struct sender){.store = store, .timeout_ns = timeout_ns};
+	for (uint32_t op = 0; op < LEG_OPS; op++)
+		list_init(&sender->waiting[op]);
+	list_init(&sender->free);
+	list_init(&sender->ended);
+	sender->slots = calloc(store->max_requests, sizeof(struct sender_slot));
+	if (sender->slots == NULL)
+		return -ENOMEM;
+	sender->n_slots = store->max_requests;
+	for (uint32_t i = 0; i < sender->n_slots; i++)
+		if (sender_slot_init(sender, &sender->slots[i]) != 0)
+			return -ENOMEM;
+	return 0;
+}
+
+void sender_fini(struct sender *sender)
+{
+	for (uint32_t i = 0; i < sender->n_slots; i++) {
+		free(sender->slots[i].items);
+		free(sender->slots[i].writes);
+	}
+	free(sender->slots);
+	*sender = (struct sender){0};
+}
+
+void sender_push(struct sender *sender, struct send *send)
+{
+	MUST(send->state == SEND_IDLE);
+	send->state = SEND_WAITING;
+	send->is_abandoned = false;
+	send->item.bytes = sender->store->ops->write_bytes(sender->store, &send->write);
+	list_append(&sender->waiting[send->write.op], &send->item.node);
+	sender->n_waiting++;
+}
+
+bool sender_abandon(struct sender *sender, struct send *send)
+{
+	send->is_abandoned = send->state == SEND_OUT;
+	if (send->state != SEND_WAITING)
+		return false;
+	list_remove(&send->item.node);
+	send->state = SEND_IDLE;
+	sender->n_waiting--;
+	return true;
+}
+
+static struct send *sender_send_of(struct batch_item *item)
+{
+	return container_of(item, struct send, item);
+}
+
+/* One refusal for all: nobody knows whose fault it is, so nobody is told yet; smaller batches will show. */
+static bool sender_must_halve(const struct sender_slot *slot)
+{
+	return slot->req.is_shared && slot->req.n_writes > 1 && slot->writes[0]->verdict == VERDICT_PERMANENT;
+}
+
+static void sender_finish_send(struct sender_slot *slot, struct send *send)
+{
+	uint32_t n = slot->req.n_writes;
+
+	send->state = SEND_IDLE;
+	send->is_batched = slot->req.is_shared && n > 1;
+	if (send->write.verdict == VERDICT_OK)
+		send->item.cap = BATCH_NO_CAP;
+	else if (send->is_batched && send->write.verdict == VERDICT_DOUBT)
+		send->item.cap = (n + 1) / 2;
+	send->done(send);
+}
+
+/* Back to the queue for smaller batches; what was given up meanwhile isn't sent again. */
+static void sender_halve(struct sender_slot *slot)
+{
+	struct sender *sender = slot->sender;
+	uint32_t n = slot->req.n_writes, n_back = 0;
+	enum leg_op op = slot->writes[0]->op;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct send *send = sender_send_of(slot->items[i]);
+
+		if (send->is_abandoned) {
+			sender_finish_send(slot, send);
+			continue;
+		}
+		send->state = SEND_WAITING;
+		slot->items[n_back++] = slot->items[i];
+	}
+	if (n_back > 0)
+		batch_put_back(&sender->waiting[op], slot->items, n_back, (n + 1) / 2);
+	sender->n_waiting += n_back;
+}
+
+static void sender_finish(struct sender_slot *slot)
+{
+	if (sender_must_halve(slot))
+		sender_halve(slot);
+	else
+		for (uint32_t i = 0; i < slot->req.n_writes; i++)
+			sender_finish_send(slot, sender_send_of(slot->items[i]));
+	list_append(&slot->sender->free, &slot->node);
+}
+
+bool sender_collect(struct sender *sender)
+{
+	struct list *node;
+	bool any = false;
+
+	while ((node = list_take_first(&sender->ended)) != NULL) {
+		sender_finish(container_of(container_of(node, struct store_req, node), struct sender_slot, req));
+		any = true;
+	}
+	return any;
+}
+
+/* The next kind of write that has something waiting, in turn; LEG_OPS when nothing waits. */
+static uint32_t sender_next_op(struct sender *sender)
+{
+	for (uint32_t i = 0; i < LEG_OPS; i++) {
+		uint32_t op = (sender->next_op + i) % LEG_OPS;
+
+		if (!list_is_empty(&sender->waiting[op])) {
+			sender->next_op = (op + 1) % LEG_OPS;
+			return op;
+		}
+	}
+	return LEG_OPS;
+}
+
+static void sender_submit(struct sender *sender, struct sender_slot *slot, uint32_t op)
+{
+	struct store *store = sender->store;
+	uint32_t n = batch_take(&sender->waiting[op], store->max_batch, store->max_batch_bytes, slot->items);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct send *send = sender_send_of(slot->items[i]);
+
+		slot->writes[i] = &send->write;
+		err_clear(&send->write.err);
+		send->state = SEND_OUT;
+		if (send->started != NULL)
+			send->started(send);
+	}
+	sender->n_waiting -= n;
+	sender->n_requests++;
+	sender->n_writes += n;
+	slot->req.writes = slot->writes;
+	slot->req.n_writes = n;
+	slot->req.timeout_ns = sender->timeout_ns;
+	slot->req.is_shared = false;
+	store->ops->submit(store, &slot->req);
+}
+
+void sender_pump(struct sender *sender)
+{
+	while (!list_is_empty(&sender->free)) {
+		uint32_t op = sender_next_op(sender);
+
+		if (op == LEG_OPS)
+			return;
+		sender_submit(sender, container_of(list_take_first(&sender->free), struct sender_slot, node), op);
+	}
+}

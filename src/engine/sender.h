@@ -1,0 +1,72 @@
+/* What goes to one store: a queue for each kind of write, and the requests that are out.
+ *
+ * Nothing waits for a batch to fill: a pump sends as soon as a request is free. */
+#ifndef SAGAD_ENGINE_SENDER_H
+#define SAGAD_ENGINE_SENDER_H
+
+#include "engine/batch.h"
+#include "port/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sender;
+
+enum send_state { SEND_IDLE, SEND_WAITING, SEND_OUT };
+
+/* One write of one saga, or of one piece of background work. Embed it; container_of() leads back. */
+struct send {
+	struct leg_write write; /* filled in by the owner before sender_push() */
+	struct batch_item item; /* keeps its cap from try to try */
+	enum send_state state;
+	bool is_batched;   /* out: it failed together with others and may be innocent */
+	bool is_abandoned; /* nobody wants it any more: it is not sent again */
+	/* It is about to be handed to the store: from here on the store may have it. May be NULL. */
+	void (*started)(struct send *send);
+	/* It ended; write.verdict and write.err say how. Once for each push, unless it was cancelled. */
+	void (*done)(struct send *send);
+};
+
+struct sender_slot {
+	struct store_req req;
+	struct sender *sender;
+	struct batch_item **items; /* max_batch each, allocated once */
+	struct leg_write **writes;
+	struct list node; /* in `free` */
+};
+
+struct sender {
+	struct store *store;
+	uint64_t timeout_ns;
+	struct list waiting[LEG_OPS];
+	uint32_t n_waiting;
+	uint32_t next_op; /* whose turn it is: no kind of write starves another */
+	struct sender_slot *slots;
+	uint32_t n_slots;
+	struct list free;
+	struct list ended; /* requests whose done() came, not looked at yet */
+	uint64_t n_requests;
+	uint64_t n_writes;
+};
+
+/* Allocates the requests. 0 or -ENOMEM; the sender must not move afterwards. */
+int sender_init(struct sender *sender, struct store *store, uint64_t timeout_ns) WARN_UNUSED;
+void sender_fini(struct sender *sender);
+
+/* Makes a send ready; all zeroes before. */
+void send_init(struct send *send, void (*started)(struct send *), void (*done)(struct send *));
+
+/* Queues it. */
+void sender_push(struct sender *sender, struct send *send);
+
+/* Gives a send up. True: it was waiting, and done() will not come. False: it is idle, or out, and then done() still
+ * comes at the end of the request that is out. */
+bool sender_abandon(struct sender *sender, struct send *send);
+
+/* Looks at the requests that ended, delivers their writes' ends. True when there was one. */
+bool sender_collect(struct sender *sender);
+
+/* Sends what waits as long as requests are free. */
+void sender_pump(struct sender *sender);
+
+#endif

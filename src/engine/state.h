@@ -1,0 +1,67 @@
+/* The engine's own struct, for the files of this folder only. */
+#ifndef SAGAD_ENGINE_STATE_H
+#define SAGAD_ENGINE_STATE_H
+
+#include "engine/desk.h"
+#include "engine/engine.h"
+#include "engine/locks.h"
+#include "engine/sender.h"
+#include "engine/timers.h"
+
+struct recovery; /* recover.c */
+
+struct engine {
+	struct engine_config config;
+	struct truth *truth;
+	struct journal *journal;
+	struct log *log;
+	uint32_t n_stores;
+	struct sender senders[STORES_MAX];
+	struct desk desk;
+	struct timers timers;
+	struct locks documents;
+	struct locks keys;
+	struct rng rng;
+	struct moment now;
+	struct uuid last_id;
+	enum engine_phase phase;
+	struct err halt;
+	bool take_over;
+	/* Inboxes: what came since the last turn. */
+	struct list submitted; /* engine_job.node */
+	struct list asked;     /* engine_query.node */
+	struct list journaled; /* journal_req.node of requests that ended */
+	struct list looked_up; /* journal_lookup_req.node */
+	struct list runs;      /* struct run */
+	struct list errands;   /* struct errand */
+	struct list accepted;  /* struct accepted */
+	struct list answered;  /* runs that ended and can be freed */
+	uint32_t n_sagas;
+	size_t bytes;
+	uint32_t n_errands;
+	uint32_t n_parked;
+	uint32_t n_accepted;
+	uint64_t n_committed, n_unchanged, n_failed, n_refused, n_stored, n_retries;
+	uint64_t n_owed[STORES_MAX];
+	uint64_t epoch;
+	struct recovery *recovery;
+	struct truth_pay_req prune;
+	bool is_prune_out, has_prune_ended;
+	struct timer prune_timer;
+};
+
+/* Stops everything: nothing is sent any more, each job is told what can be said of it. */
+void engine_halt(struct engine *engine, enum code code, const struct err *err);
+
+/* A saga id greater than any made before. */
+struct uuid engine_new_id(struct engine *engine);
+
+uint64_t engine_after_ms(const struct engine *engine, uint64_t ms);
+
+/* A note to the journal that nobody waits for. */
+void engine_journal_note(struct engine *engine, enum journal_op op, const struct uuid *saga);
+
+/* Has `verdict` of an ended journal request stopped the engine? */
+bool engine_journal_failed(struct engine *engine, const struct journal_req *req);
+
+#endif
