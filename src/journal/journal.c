@@ -1,0 +1,401 @@
+/* The thread and the hand-over.
+ *
+ *     loop thread                     mutex                  journal's thread
+ *     submit() ──▶ waiting ──────────────────────────▶ begin, records, commit ┐
+ *     done()   ◀── finished ◀── uv_async ◀───────────────────────────────────┘
+ *
+ * What gathers while a commit runs is the next commit. The lists and the counters below "shared" belong to whoever
+ * holds the mutex; requests belong to the journal's thread between the two lists; the file belongs to the thread from
+ * its start to its end. Promises: done() once for each submit, in their order, on the loop's thread; and after the
+ * first failure no answer of 0 any more. */
+#include "journal/journal.h"
+
+#include "journal/journal_db.h"
+#include "journal/journal_load.h"
+#include "journal/journal_lock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define DAY_MS (24u * 60 * 60 * 1000)
+
+struct journal_impl {
+	struct journal journal;
+	struct log *log;
+	uv_async_t wake_loop;
+	uv_thread_t thread;
+	int lock_fd;
+	char *path;
+	bool is_closing;      /* loop's thread: no submit any more */
+	bool is_failure_told; /* loop's thread: logged once */
+	uint64_t n_waiting;   /* loop's thread */
+	void (*closed)(void *arg);
+	void *closed_arg;
+
+	uv_mutex_t mutex;
+	uv_cond_t wake_thread;
+	/* shared: */
+	struct list waiting;         /* journal_req.node */
+	struct list waiting_lookups; /* journal_lookup_req.node */
+	struct list finished;
+	struct list finished_lookups;
+	bool is_stopping;
+	bool is_stopped;
+	bool is_out_of_memory; /* a note could not be copied: the journal has a hole */
+	uint64_t n_commits, n_records;
+
+	/* the journal's thread: */
+	struct journal_db db;
+	int failed_rc; /* not 0: failed for good */
+	struct err failed_err;
+};
+
+/* A request whose submitter doesn't wait: its texts are copied behind it. */
+struct owned_req {
+	struct journal_req req;
+	char bytes[];
+};
+
+static struct journal_impl *impl_of(struct journal *journal)
+{
+	return container_of(journal, struct journal_impl, journal);
+}
+
+struct journal_options journal_options_default(void)
+{
+	return (struct journal_options){.keep_ms = DAY_MS, .keep_count = 100000, .busy_ms = 10000};
+}
+
+/* ---- the journal's thread ---- */
+
+static int64_t unix_now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now); /* can't fail with this clock */
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* One transaction for the whole batch. */
+static int commit_batch(struct journal_impl *impl, struct list *batch, uint64_t *out_n, struct err *err)
+{
+	uint64_t n = 0;
+	int rc = journal_db_begin(&impl->db, err);
+
+	for (struct list *it = batch->next; rc == 0 && it != batch; it = it->next, n++)
+		rc = journal_db_record(&impl->db, container_of(it, struct journal_req, node), err);
+	if (rc == 0)
+		rc = journal_db_prune(&impl->db, unix_now_ms(), err);
+	if (rc == 0)
+		rc = journal_db_commit(&impl->db, err);
+	if (rc == 0)
+		*out_n = n;
+	return rc;
+}
+
+static void answer_batch(struct journal_impl *impl, struct list *batch)
+{
+	for (struct list *it = batch->next; it != batch; it = it->next) {
+		struct journal_req *req = container_of(it, struct journal_req, node);
+		req->rc = impl->failed_rc;
+		req->err = impl->failed_err;
+	}
+}
+
+static void answer_lookups(struct journal_impl *impl, struct list *lookups)
+{
+	for (struct list *it = lookups->next; it != lookups; it = it->next) {
+		struct journal_lookup_req *req = container_of(it, struct journal_lookup_req, node);
+		struct err err = {0};
+		req->rc = impl->failed_rc;
+		if (req->rc == 0)
+			req->rc = journal_db_lookup(&impl->db, &req->id, &req->row, &err);
+	}
+}
+
+/* Everything that waited at one moment: records first, so that a look-up sees what was submitted before it. */
+static void work_off(struct journal_impl *impl, struct list *batch, struct list *lookups, bool is_out_of_memory,
+		     uint64_t *out_n_records)
+{
+	*out_n_records = 0;
+	if (is_out_of_memory && impl->failed_rc == 0)
+		impl->failed_rc =
+			err_set(&impl->failed_err, -ENOMEM,
+				"journal %s: no memory for a record; start sagad again with more", impl->path);
+	if (!list_is_empty(batch) && impl->failed_rc == 0)
+		impl->failed_rc = commit_batch(impl, batch, out_n_records, &impl->failed_err);
+	answer_batch(impl, batch);
+	answer_lookups(impl, lookups);
+}
+
+static bool thread_has_nothing_to_do(const struct journal_impl *impl)
+{
+	return list_is_empty(&impl->waiting) && list_is_empty(&impl->waiting_lookups) && !impl->is_stopping;
+}
+
+static void thread_main(void *arg)
+{
+	struct journal_impl *impl = arg;
+	struct list batch, lookups;
+	bool is_last = false;
+
+	list_init(&batch);
+	list_init(&lookups);
+	uv_mutex_lock(&impl->mutex);
+	while (!is_last) {
+		bool is_out_of_memory;
+		uint64_t n_records;
+
+		while (thread_has_nothing_to_do(impl))
+			uv_cond_wait(&impl->wake_thread, &impl->mutex);
+		list_splice(&batch, &impl->waiting);
+		list_splice(&lookups, &impl->waiting_lookups);
+		is_last = impl->is_stopping;
+		is_out_of_memory = impl->is_out_of_memory;
+		uv_mutex_unlock(&impl->mutex);
+
+		work_off(impl, &batch, &lookups, is_out_of_memory, &n_records);
+		if (is_last)
+			journal_db_close(&impl->db, impl->failed_rc != 0);
+
+		uv_mutex_lock(&impl->mutex);
+		impl->n_commits += n_records > 0;
+		impl->n_records += n_records;
+		list_splice(&impl->finished, &batch);
+		list_splice(&impl->finished_lookups, &lookups);
+		impl->is_stopped = is_last;
+		/* Under the mutex: the loop frees the handle only after it has seen is_stopped under the mutex. */
+		(void)uv_async_send(&impl->wake_loop); /* fails on handles of another type only */
+	}
+	uv_mutex_unlock(&impl->mutex);
+}
+
+/* ---- the loop's thread ---- */
+
+static void finish_req(struct journal_impl *impl, struct journal_req *req)
+{
+	impl->n_waiting--;
+	if (req->rc != 0 && !impl->is_failure_told) {
+		impl->is_failure_told = true;
+		log_error(impl->log, "%s", req->err.text);
+	}
+	if (req->done != NULL)
+		req->done(req);
+	else
+		free(container_of(req, struct owned_req, req));
+}
+
+static void impl_free(struct journal_impl *impl)
+{
+	uv_cond_destroy(&impl->wake_thread);
+	uv_mutex_destroy(&impl->mutex);
+	journal_lock_drop(impl->lock_fd);
+	free(impl->path);
+	free(impl);
+}
+
+static void on_wake_closed(uv_handle_t *handle)
+{
+	struct journal_impl *impl = container_of(handle, struct journal_impl, wake_loop);
+	void (*closed)(void *arg) = impl->closed;
+	void *arg = impl->closed_arg;
+
+	impl_free(impl);
+	closed(arg);
+}
+
+static void on_wake(uv_async_t *async)
+{
+	struct journal_impl *impl = container_of(async, struct journal_impl, wake_loop);
+	struct list finished, lookups, *node;
+	bool is_stopped;
+
+	list_init(&finished);
+	list_init(&lookups);
+	uv_mutex_lock(&impl->mutex);
+	list_splice(&finished, &impl->finished);
+	list_splice(&lookups, &impl->finished_lookups);
+	is_stopped = impl->is_stopped;
+	uv_mutex_unlock(&impl->mutex);
+
+	while ((node = list_take_first(&finished)) != NULL)
+		finish_req(impl, container_of(node, struct journal_req, node));
+	while ((node = list_take_first(&lookups)) != NULL) {
+		struct journal_lookup_req *req = container_of(node, struct journal_lookup_req, node);
+		req->done(req);
+	}
+	if (is_stopped && !uv_is_closing((uv_handle_t *)&impl->wake_loop)) {
+		(void)uv_thread_join(&impl->thread); /* it has nothing left to do but to return */
+		uv_close((uv_handle_t *)&impl->wake_loop, on_wake_closed);
+	}
+}
+
+static size_t put_bytes(char *to, size_t at, const void *bytes, size_t n_bytes)
+{
+	if (n_bytes > 0)
+		memcpy(to + at, bytes, n_bytes);
+	to[at + n_bytes] = '\0';
+	return at + n_bytes + 1;
+}
+
+static struct owned_req *owned_copy(const struct journal_req *req)
+{
+	size_t n_code = req->code != NULL ? strlen(req->code) : 0,
+	       n_reason = req->reason != NULL ? strlen(req->reason) : 0;
+	struct owned_req *copy =
+		malloc(sizeof(*copy) + req->document_id.len + req->job_json.len + n_code + n_reason + 4);
+	size_t at = 0;
+
+	if (copy == NULL)
+		return NULL;
+	copy->req = *req;
+	if (req->document_id.at != NULL)
+		copy->req.document_id.at = copy->bytes + at;
+	at = put_bytes(copy->bytes, at, req->document_id.at, req->document_id.len);
+	if (req->job_json.at != NULL)
+		copy->req.job_json.at = copy->bytes + at;
+	at = put_bytes(copy->bytes, at, req->job_json.at, req->job_json.len);
+	if (req->code != NULL)
+		copy->req.code = copy->bytes + at;
+	at = put_bytes(copy->bytes, at, req->code, n_code);
+	if (req->reason != NULL)
+		copy->req.reason = copy->bytes + at;
+	(void)put_bytes(copy->bytes, at, req->reason, n_reason); /* the last one */
+	return copy;
+}
+
+static void op_submit(struct journal *journal, struct journal_req *req)
+{
+	struct journal_impl *impl = impl_of(journal);
+	struct owned_req *copy = NULL;
+	bool is_lost = false;
+
+	MUST(!impl->is_closing);
+	if (req->done == NULL) {
+		copy = owned_copy(req);
+		is_lost = copy == NULL;
+		req = is_lost ? NULL : &copy->req;
+	}
+	uv_mutex_lock(&impl->mutex);
+	if (is_lost) {
+		impl->is_out_of_memory = true; /* the next request brings the news */
+	} else {
+		impl->n_waiting++;
+		list_append(&impl->waiting, &req->node);
+		uv_cond_signal(&impl->wake_thread);
+	}
+	uv_mutex_unlock(&impl->mutex);
+}
+
+static void op_lookup(struct journal *journal, struct journal_lookup_req *req)
+{
+	struct journal_impl *impl = impl_of(journal);
+
+	MUST(!impl->is_closing);
+	uv_mutex_lock(&impl->mutex);
+	list_append(&impl->waiting_lookups, &req->node);
+	uv_cond_signal(&impl->wake_thread);
+	uv_mutex_unlock(&impl->mutex);
+}
+
+static int op_load(struct journal *journal, int (*intent)(void *arg, const struct journal_intent *found),
+		   int (*job)(void *arg, const struct journal_job *found), void *arg, struct err *err)
+{
+	return journal_load(impl_of(journal)->path, intent, job, arg, err);
+}
+
+static void op_close(struct journal *journal, void (*closed)(void *arg), void *arg)
+{
+	struct journal_impl *impl = impl_of(journal);
+
+	MUST(!impl->is_closing);
+	impl->is_closing = true;
+	impl->closed = closed;
+	impl->closed_arg = arg;
+	uv_mutex_lock(&impl->mutex);
+	impl->is_stopping = true;
+	uv_cond_signal(&impl->wake_thread);
+	uv_mutex_unlock(&impl->mutex);
+}
+
+static const struct journal_ops journal_ops = {
+	.submit = op_submit,
+	.lookup = op_lookup,
+	.load = op_load,
+	.close = op_close,
+};
+
+void journal_stats(struct journal *journal, struct journal_stats *out_stats)
+{
+	struct journal_impl *impl = impl_of(journal);
+
+	uv_mutex_lock(&impl->mutex);
+	*out_stats = (struct journal_stats){.n_commits = impl->n_commits, .n_records = impl->n_records};
+	uv_mutex_unlock(&impl->mutex);
+	out_stats->n_waiting = impl->n_waiting;
+}
+
+/* ---- opening ---- */
+
+static int open_file(struct journal_impl *impl, const char *path, const struct journal_options *options,
+		     struct err *err)
+{
+	int rc = journal_lock_real_path(path, &impl->path, err);
+
+	if (rc == 0)
+		rc = journal_lock_take(impl->path, &impl->lock_fd, err);
+	if (rc == 0)
+		rc = journal_db_open(&impl->db, impl->path, options, err);
+	return rc;
+}
+
+static void closed_nobody(void *arg)
+{
+	(void)arg;
+}
+
+int journal_open(uv_loop_t *loop, const char *path, struct log *log, const struct journal_options *options,
+		 struct journal **out, struct err *err)
+{
+	struct journal_impl *impl = calloc(1, sizeof(*impl));
+	int rc;
+
+	if (impl == NULL)
+		return err_set(err, -ENOMEM, "journal %s: out of memory", path);
+	impl->log = log;
+	impl->lock_fd = -1;
+	list_init(&impl->waiting);
+	list_init(&impl->waiting_lookups);
+	list_init(&impl->finished);
+	list_init(&impl->finished_lookups);
+	MUST(uv_mutex_init(&impl->mutex) == 0 && uv_cond_init(&impl->wake_thread) == 0);
+	rc = open_file(impl, path, options, err);
+	if (rc != 0)
+		goto free_impl;
+	rc = uv_async_init(loop, &impl->wake_loop, on_wake);
+	if (rc != 0) {
+		(void)err_set(err, rc, "journal %s: no event handle: %s", impl->path, uv_strerror(rc));
+		goto close_file;
+	}
+	impl->journal = (struct journal){.ops = &journal_ops, .id = impl->db.id};
+	rc = uv_thread_create(&impl->thread, thread_main, impl);
+	if (rc != 0) {
+		(void)err_set(err, rc, "journal %s: no thread: %s; raise the limit of threads (RLIMIT_NPROC, TasksMax)",
+			      impl->path, uv_strerror(rc));
+		goto close_async;
+	}
+	*out = &impl->journal;
+	return 0;
+close_async:
+	journal_db_close(&impl->db, false);
+	impl->closed = closed_nobody;
+	uv_close((uv_handle_t *)&impl->wake_loop, on_wake_closed); /* frees impl in the loop's next turn */
+	return rc;
+close_file:
+	journal_db_close(&impl->db, false);
+free_impl:
+	impl_free(impl);
+	return rc;
+}

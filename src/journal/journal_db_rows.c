@@ -1,0 +1,250 @@
+/* The journal's rows: what each record writes, what a look-up reads, what is forgotten. */
+#include "journal/journal_db.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define PRUNE_EVERY_MS   1000
+#define PRUNE_MAX_ROWS   500   /* a commit waits for its part of the pruning; at least as many as come in */
+#define FREE_PAGES_KEPT  16384 /* 64 MiB of 4 KiB pages stay in the file for the jobs to come */
+#define FREE_PAGES_GIVEN "2048"
+
+static int rows_fail(const struct journal_db *db, int sqlite_rc, const char *what, struct err *err)
+{
+	return journal_db_fail(db->sqlite, db->path, sqlite_rc, what, err);
+}
+
+/* Runs a statement that returns no rows, with what is bound to it. */
+static int rows_run(struct journal_db *db, enum journal_db_statement which, const char *what, struct err *err)
+{
+	sqlite3_stmt *statement = db->statements[which];
+	int stepped = sqlite3_step(statement), rc = 0;
+
+	if (stepped != SQLITE_DONE)
+		rc = rows_fail(db, stepped, what, err);
+	(void)sqlite3_reset(statement);          /* repeats the error that `stepped` has */
+	(void)sqlite3_clear_bindings(statement); /* can't fail; borrowed texts must not stay bound */
+	return rc;
+}
+
+/* Binding fails for lack of memory or a text above 1 GB only; the column's NOT NULL or the step then reports it. */
+static void bind_uuid(sqlite3_stmt *statement, int at, const struct uuid *uuid)
+{
+	char text[UUID_TEXT_BYTES];
+
+	uuid_format(uuid, text);
+	(void)sqlite3_bind_text(statement, at, text, UUID_TEXT_BYTES - 1, SQLITE_TRANSIENT);
+}
+
+static void bind_text(sqlite3_stmt *statement, int at, const char *text)
+{
+	(void)sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC); /* NULL binds NULL */
+}
+
+static void bind_str(sqlite3_stmt *statement, int at, struct str text)
+{
+	(void)sqlite3_bind_text64(statement, at, text.at != NULL ? text.at : "", text.len, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+static int put_intent(struct journal_db *db, const struct journal_req *req, struct err *err)
+{
+	sqlite3_stmt *statement = db->statements[JOURNAL_DB_PUT_INTENT];
+
+	bind_uuid(statement, 1, &req->saga);
+	bind_str(statement, 2, req->document_id);
+	(void)sqlite3_bind_int64(statement, 3, req->n_chunks);
+	(void)sqlite3_bind_int(statement, 4, req->is_delete);
+	(void)sqlite3_bind_int64(statement, 5, req->unix_ms);
+	return rows_run(db, JOURNAL_DB_PUT_INTENT, "an intent can't be written", err);
+}
+
+static int abort_intent(struct journal_db *db, const struct journal_req *req, struct err *err)
+{
+	bind_uuid(db->statements[JOURNAL_DB_ABORT_INTENT], 1, &req->saga);
+	(void)sqlite3_bind_int64(db->statements[JOURNAL_DB_ABORT_INTENT], 2, req->unix_ms);
+	return rows_run(db, JOURNAL_DB_ABORT_INTENT, "an abort can't be written", err);
+}
+
+static int close_intent(struct journal_db *db, const struct journal_req *req, struct err *err)
+{
+	bind_uuid(db->statements[JOURNAL_DB_CLOSE_INTENT], 1, &req->saga);
+	return rows_run(db, JOURNAL_DB_CLOSE_INTENT, "the end of a saga can't be written", err);
+}
+
+static int accept_job(struct journal_db *db, const struct journal_req *req, struct err *err)
+{
+	sqlite3_stmt *statement = db->statements[JOURNAL_DB_ACCEPT_JOB];
+	int rc;
+
+	bind_uuid(statement, 1, &req->saga);
+	bind_str(statement, 2, req->document_id);
+	(void)sqlite3_bind_int(statement, 3, req->is_delete);
+	(void)sqlite3_bind_int64(statement, 4, req->unix_ms);
+	/* This one must not slip: a NULL would be a job that was accepted without its bytes. */
+	rc = sqlite3_bind_blob64(statement, 5, req->job_json.at != NULL ? req->job_json.at : "", req->job_json.len,
+				 SQLITE_STATIC);
+	if (rc != SQLITE_OK)
+		return rows_fail(db, rc, "an accepted job can't be written", err);
+	return rows_run(db, JOURNAL_DB_ACCEPT_JOB, "an accepted job can't be written", err);
+}
+
+static int64_t unix_now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now); /* can't fail with this clock */
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int end_job(struct journal_db *db, const struct journal_req *req, struct err *err)
+{
+	sqlite3_stmt *statement = db->statements[JOURNAL_DB_END_JOB];
+	bool is_done = req->op == JOURNAL_JOB_DONE;
+	int rc;
+
+	bind_uuid(statement, 1, &req->saga);
+	bind_text(statement, 2, is_done ? "done" : "failed");
+	if (is_done)
+		bind_uuid(statement, 3, &req->made);
+	bind_text(statement, 4, is_done ? NULL : req->code);
+	bind_text(statement, 5, is_done ? NULL : req->reason);
+	(void)sqlite3_bind_int64(statement, 6, req->unix_ms > 0 ? req->unix_ms : unix_now_ms());
+	rc = rows_run(db, JOURNAL_DB_END_JOB, "the outcome of a job can't be written", err);
+	if (rc == 0)
+		db->n_outcomes += (uint64_t)sqlite3_changes(db->sqlite);
+	return rc;
+}
+
+int journal_db_begin(struct journal_db *db, struct err *err)
+{
+	return rows_run(db, JOURNAL_DB_BEGIN, "a transaction can't be begun", err);
+}
+
+int journal_db_record(struct journal_db *db, const struct journal_req *req, struct err *err)
+{
+	switch (req->op) {
+	case JOURNAL_INTENT:
+		return put_intent(db, req, err);
+	case JOURNAL_ABORTED:
+		return abort_intent(db, req, err);
+	case JOURNAL_CLOSE:
+		return close_intent(db, req, err);
+	case JOURNAL_ACCEPT:
+		return accept_job(db, req, err);
+	case JOURNAL_JOB_FAILED:
+	case JOURNAL_JOB_DONE:
+		return end_job(db, req, err);
+	}
+	MUST(!"a journal operation that is none");
+	return -EINVAL;
+}
+
+int journal_db_commit(struct journal_db *db, struct err *err)
+{
+	return rows_run(db, JOURNAL_DB_COMMIT, "a commit failed", err);
+}
+
+/* ---- what is forgotten ---- */
+
+static int prune_old(struct journal_db *db, int64_t now_unix_ms, struct err *err)
+{
+	sqlite3_stmt *statement = db->statements[JOURNAL_DB_PRUNE_OLD];
+	int rc;
+
+	(void)sqlite3_bind_int64(statement, 1, now_unix_ms - (int64_t)db->options.keep_ms);
+	(void)sqlite3_bind_int(statement, 2, PRUNE_MAX_ROWS);
+	rc = rows_run(db, JOURNAL_DB_PRUNE_OLD, "old outcomes can't be removed", err);
+	if (rc == 0)
+		db->n_outcomes -= (uint64_t)sqlite3_changes(db->sqlite);
+	return rc;
+}
+
+static int prune_many(struct journal_db *db, struct err *err)
+{
+	uint64_t excess = db->n_outcomes - db->options.keep_count;
+	int rc;
+
+	(void)sqlite3_bind_int64(db->statements[JOURNAL_DB_PRUNE_MANY], 1,
+				 (int64_t)(excess < PRUNE_MAX_ROWS ? excess : PRUNE_MAX_ROWS));
+	rc = rows_run(db, JOURNAL_DB_PRUNE_MANY, "outcomes above the configured count can't be removed", err);
+	if (rc == 0)
+		db->n_outcomes -= (uint64_t)sqlite3_changes(db->sqlite);
+	return rc;
+}
+
+/* A flood of accepted jobs makes the file big; afterwards its space goes back to the system, a little at a time. */
+static int give_space_back(struct journal_db *db, struct err *err)
+{
+	sqlite3_stmt *statement = NULL;
+	int64_t n_free = 0;
+	int rc = sqlite3_prepare_v2(db->sqlite, "PRAGMA freelist_count", -1, &statement, NULL);
+
+	if (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
+		n_free = sqlite3_column_int64(statement, 0);
+	(void)sqlite3_finalize(statement); /* reading only: not knowing it means not shrinking now */
+	if (n_free <= FREE_PAGES_KEPT)
+		return 0;
+	rc = sqlite3_exec(db->sqlite, "PRAGMA incremental_vacuum(" FREE_PAGES_GIVEN ")", NULL, NULL, NULL);
+	return rc == SQLITE_OK ? 0 : rows_fail(db, rc, "free space can't be given back", err);
+}
+
+int journal_db_prune(struct journal_db *db, int64_t now_unix_ms, struct err *err)
+{
+	int64_t since_ms = now_unix_ms - db->last_prune_ms;
+	int rc = 0;
+
+	if (db->n_outcomes > db->options.keep_count)
+		rc = prune_many(db, err);
+	if (rc != 0 || (since_ms >= 0 && since_ms < PRUNE_EVERY_MS))
+		return rc;
+	db->last_prune_ms = now_unix_ms;
+	rc = prune_old(db, now_unix_ms, err);
+	return rc == 0 ? give_space_back(db, err) : rc;
+}
+
+/* ---- look-up ---- */
+
+static struct str column_str(sqlite3_stmt *statement, int at)
+{
+	const char *text = (const char *)sqlite3_column_text(statement, at);
+
+	return (struct str){text, text != NULL ? (size_t)sqlite3_column_bytes(statement, at) : 0};
+}
+
+static int read_job_row(struct journal_db *db, sqlite3_stmt *statement, struct journal_job_row *out_row,
+			struct err *err)
+{
+	struct journal_job_row row = {.state = JOB_WAITING};
+	struct str state = column_str(statement, 0), code = column_str(statement, 2);
+	struct str reason = column_str(statement, 3);
+
+	if (str_is_equal(state, str_of("done")))
+		row.state = JOB_DONE;
+	if (str_is_equal(state, str_of("failed")))
+		row.state = JOB_FAILED;
+	if (row.state == JOB_DONE && !uuid_parse(column_str(statement, 1), &row.made))
+		return err_set(err, -EINVAL, "journal %s: damaged: a job that is done names no saga", db->path);
+	(void)snprintf(row.code, sizeof(row.code), "%.*s", STR_ARG(code)); /* codes are short */
+	(void)err_set(&row.reason, 0, "%.*s", STR_ARG(reason));
+	*out_row = row;
+	return 0;
+}
+
+int journal_db_lookup(struct journal_db *db, const struct uuid *id, struct journal_job_row *out_row, struct err *err)
+{
+	sqlite3_stmt *statement = db->statements[JOURNAL_DB_FIND_JOB];
+	int stepped, rc = 0;
+
+	bind_uuid(statement, 1, id);
+	stepped = sqlite3_step(statement);
+	if (stepped == SQLITE_ROW)
+		rc = read_job_row(db, statement, out_row, err);
+	else if (stepped == SQLITE_DONE)
+		*out_row = (struct journal_job_row){.state = JOB_UNKNOWN};
+	else
+		rc = rows_fail(db, stepped, "a job can't be looked up", err);
+	(void)sqlite3_reset(statement); /* repeats the error that `stepped` has */
+	return rc;
+}
