@@ -122,18 +122,20 @@ class Store:
             return False
 
     def start(self, is_bench=False, must_wait=True):
-        """Start the server and wait until it is ready; nothing happens when it runs already."""
+        """Start the server and wait until it is ready; one that runs already is only resumed, unless --bench asks
+        for other sizes."""
         with locked(self.root, "run"):
-            if self.is_running() and not (is_bench and not self.state()["is_bench"]):
+            if self.is_running() and (self.state()["is_bench"] or not is_bench):
                 self.resume()
-                return self._wait_ready() if must_wait else None
+                if must_wait:
+                    self._wait_ready()
+                return
             self.fetch()
             self._stop()
             began = time.monotonic()
             self._launch(is_bench)
             if must_wait:
                 self._wait_ready()
-                self._set_up()
                 self.say(f"{self.name} {self.version()} up on {self.address} in {time.monotonic() - began:.1f} s")
 
     def stop(self):
@@ -238,7 +240,7 @@ class Store:
                 raise StoreError(f"{self.name} ended while starting; the end of {self.log}:\n{self.tail()}")
             try:
                 if self.is_ready(state):
-                    return
+                    return self._set_up()
             except OSError:
                 pass
             if time.monotonic() > end:

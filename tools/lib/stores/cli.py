@@ -45,7 +45,7 @@ def _up(stores, arguments):
     for store in stores.chosen(arguments.store):
         if store not in stores.own():
             print(f"{store.name}: taken from the environment, left alone")
-        elif store.is_running():
+        elif store.is_running() and (store.state()["is_bench"] or not arguments.bench):
             print(f"{store.name} runs already on {store.address}")
     stores.up(*arguments.store, is_bench=arguments.bench)
     print(f"stores ready in {time.monotonic() - began:.1f} s; state in {stores.folder}")
@@ -98,7 +98,7 @@ COMMANDS = {"up": _up, "start": _up, "down": _down, "stop": _down, "reset": _res
 
 
 def main(argv):
-    arguments = parser().parse_args(argv)
+    arguments = parser().parse_intermixed_args(argv)
     try:
         stores = Stores(environ=os.environ, say=lambda text: print(text, flush=True))
         COMMANDS[arguments.command](stores, arguments)
