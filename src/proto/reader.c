@@ -37,7 +37,7 @@ static int reader_not_json(struct reader *reader, const yyjson_read_err *error)
 
 	if (error->code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
 		return reader_no_memory(reader);
-	if (error->code == YYJSON_READ_ERROR_EMPTY_CONTENT)
+	if (error->code == YYJSON_READ_ERROR_EMPTY_CONTENT || reader->line.len == 0)
 		return reader_fault(reader, CODE_PARSE_ERROR,
 				    "the line is empty; send one JSON-RPC 2.0 message a line");
 	return reader_fault(reader, CODE_PARSE_ERROR,
