@@ -1,0 +1,128 @@
+/* Writes: the engine's requests out and back, each after a check when one is due.
+ *
+ *     submit --> (check --> ) write --> done()
+ */
+#include "neo4j_internal.h"
+
+static void neo4j_call_end(struct neo4j_call *call)
+{
+	struct store_req *req = call->req;
+
+	/* Alone there is nobody to share with. */
+	req->is_shared = call->answer.is_shared && req->n_writes > 1;
+	neo4j_body_fini(&call->body);
+	call->req = NULL;
+	req->done(req);
+}
+
+/* One verdict for all. */
+static void neo4j_call_end_all(struct neo4j_call *call)
+{
+	for (uint32_t i = 0; i < call->req->n_writes; i++) {
+		call->req->writes[i]->verdict = call->answer.verdict;
+		call->req->writes[i]->err = call->err;
+	}
+	neo4j_call_end(call);
+}
+
+static void neo4j_call_send(struct neo4j_call *call, int body_rc)
+{
+	uint64_t used_ns = uv_hrtime() - call->begun_ns;
+	uint64_t left_ns = used_ns < call->req->timeout_ns ? call->req->timeout_ns - used_ns : 0;
+
+	if (body_rc == 0) {
+		neo4j_send(call->neo4j, &call->http, &call->body, left_ns);
+		return;
+	}
+	(void)err_set(&call->err, 0, "neo4j: no memory for the request");
+	call->answer = (struct neo4j_answer){VERDICT_TRANSIENT, true};
+	http_client_skip(call->neo4j->client, &call->http); /* submit() may be on the stack */
+}
+
+static void neo4j_call_write(struct neo4j_call *call)
+{
+	const struct store_req *req = call->req;
+
+	call->is_check = false;
+	neo4j_body_fini(&call->body);
+	neo4j_call_send(call,
+			neo4j_write_body(req->writes, req->n_writes, &call->neo4j->dialect, &call->body, &call->err));
+}
+
+/* Nothing was written before the check's end: however it failed, there is no doubt about the write. */
+static void neo4j_call_checked(struct neo4j_call *call)
+{
+	enum verdict verdict = http_verdict(&call->http);
+
+	if (call->http.outcome == HTTP_ANSWERED)
+		verdict = neo4j_take_check(call->neo4j, &call->http, &call->err);
+	else
+		call->err = call->http.err;
+	neo4j_note(call->neo4j, &call->http, verdict, &call->err);
+	if (verdict == VERDICT_OK) {
+		neo4j_call_write(call);
+		return;
+	}
+	call->answer = (struct neo4j_answer){verdict == VERDICT_DOUBT ? VERDICT_OUTAGE : verdict, false};
+	neo4j_call_end_all(call);
+}
+
+static void neo4j_call_written(struct neo4j_call *call)
+{
+	struct neo4j *neo4j = call->neo4j;
+	struct store_req *req = call->req;
+	const struct http_req *http = &call->http;
+
+	if (http->outcome == HTTP_ANSWERED) {
+		call->answer =
+			neo4j_write_answer(http->status, buf_str(&http->reply), req->writes, req->n_writes, &call->err);
+	} else {
+		/* The request may be what the server's process didn't survive: its JSON is outside of the limits. */
+		call->answer.verdict = http_verdict(http);
+		call->answer.is_shared = call->answer.verdict == VERDICT_DOUBT;
+		call->err = http->err;
+	}
+	neo4j_note(neo4j, http, call->answer.verdict, &call->err);
+	if (call->answer.verdict == VERDICT_OK && req->writes[0]->op == LEG_REMOVE)
+		neo4j_collect_soon(neo4j);
+	if (http->outcome == HTTP_ANSWERED)
+		neo4j_call_end(call);
+	else
+		neo4j_call_end_all(call);
+}
+
+static void neo4j_call_done(struct http_req *http)
+{
+	struct neo4j_call *call = container_of(http, struct neo4j_call, http);
+
+	if (http->outcome == HTTP_SKIPPED)
+		neo4j_call_end_all(call);
+	else if (call->is_check)
+		neo4j_call_checked(call);
+	else
+		neo4j_call_written(call);
+}
+
+static struct neo4j_call *neo4j_call_take(struct neo4j *neo4j)
+{
+	for (uint32_t i = 0; i < neo4j->store.max_requests; i++)
+		if (neo4j->calls[i].req == NULL)
+			return &neo4j->calls[i];
+	return NULL;
+}
+
+void neo4j_submit(struct store *store, struct store_req *req)
+{
+	struct neo4j *neo4j = container_of(store, struct neo4j, store);
+	struct neo4j_call *call = neo4j_call_take(neo4j);
+
+	MUST(call != NULL); /* the engine has at most max_requests out */
+	*call = (struct neo4j_call){
+		.http = {.done = neo4j_call_done}, .neo4j = neo4j, .req = req, .begun_ns = uv_hrtime()};
+	if (neo4j->is_checked) {
+		neo4j_call_write(call);
+		return;
+	}
+	call->is_check = true;
+	neo4j_call_send(call, neo4j_check_body(&call->body));
+}
