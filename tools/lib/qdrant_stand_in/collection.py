@@ -6,6 +6,7 @@ On disk: NAME/collection.json (written last, so a folder without it is a creatio
 import contextlib
 import json
 import os
+import shutil
 import threading
 
 import qdrant_edge as engine
@@ -34,6 +35,7 @@ class Collection:
     @classmethod
     def create(cls, name, folder, config):
         shard_folder = os.path.join(folder, "shard")
+        shutil.rmtree(folder, ignore_errors=True)  # what a failed creation left
         os.makedirs(shard_folder)
         with engine_errors():
             shard = engine.EdgeShard.create(shard_folder, schema.engine_config(config))

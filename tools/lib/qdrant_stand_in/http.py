@@ -8,6 +8,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 import urllib.parse
 import zlib
 
@@ -119,10 +120,11 @@ class Connection:
                 self._more()
             except TimeoutError:
                 raise _Closed from None
-        self.link.settimeout(HEADER_TIMEOUT_S)
+        deadline = time.monotonic() + HEADER_TIMEOUT_S
         while (end := self.buffer.find(b"\r\n\r\n")) < 0:
             if len(self.buffer) > HEADER_LIMIT:
                 raise ApiError(400, "")
+            self.link.settimeout(max(deadline - time.monotonic(), 0.001))
             self._more()
         head = self.buffer[:end].decode("latin-1")
         del self.buffer[:end + 4]
@@ -225,8 +227,7 @@ def _gunzip(raw):
 
 
 def listen(host, port):
-    server = socket.create_server((host, port), backlog=256)
-    return server
+    return socket.create_server((host, port), backlog=256)
 
 
 def serve_forever(server, answer):

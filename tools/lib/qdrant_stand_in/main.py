@@ -15,7 +15,7 @@ def parser(description):
     environ = os.environ.get
     made = argparse.ArgumentParser(prog="qdrant-edge-server", description=description,
                                    formatter_class=argparse.RawDescriptionHelpFormatter,
-                                   epilog="Defaults come from the environment variables of the real server, in brackets.")
+                                   epilog="Defaults come from the real server's environment variables, in brackets.")
     made.add_argument("--host", default=environ("QDRANT__SERVICE__HOST", "127.0.0.1"),
                       help="[QDRANT__SERVICE__HOST] address to listen on (%(default)s)")
     made.add_argument("--port", type=int, default=int(environ("QDRANT__SERVICE__HTTP_PORT", "6333")),

@@ -12,7 +12,7 @@ def shortest(vector):
         back = array.array("f", found)
         if back == exact:
             break
-        for place, (one, other) in enumerate(zip(exact, back)):
+        for place, (one, other) in enumerate(zip(exact, back, strict=True)):
             if one != other:
                 found[place] = float(f"{one:.{digits}g}")
     if not math.isfinite(sum(found)):

@@ -16,7 +16,6 @@ VERSION = "1.18.3"
 OPEN_PATHS = ([], ["healthz"], ["readyz"], ["livez"])
 UPDATE_MODES = {None: None, "upsert": engine.UpdateMode.Upsert, "insert_only": engine.UpdateMode.InsertOnly,
                 "update_only": engine.UpdateMode.UpdateOnly}
-READ_POSTS = ({"scroll", "count", "query"}, {"batch"})
 
 
 class Api:
@@ -71,10 +70,9 @@ class Api:
 
     @staticmethod
     def _only_reads(request):
-        tail = request.parts[3:4]
-        is_retrieve = request.method == "POST" and request.parts[2:] == ["points"]
-        return request.method == "GET" or is_retrieve or request.method == "POST" and tail[:1] in (
-            ["scroll"], ["count"], ["query"])
+        if request.method == "POST" and request.parts[2:3] == ["points"]:
+            return request.parts[3:4] in ([], ["scroll"], ["count"], ["query"])
+        return request.method == "GET"
 
     def _plain(self, request):
         """What isn't wrapped in {"result": ...}."""
@@ -171,7 +169,8 @@ def upsert(found, body, must_wait):
 
 def _retrieve(request, found):
     body = request.json()
-    records = found.shard.retrieve(convert.point_ids(body.get("ids")), convert.with_payload(body.get("with_payload"), False),
+    records = found.shard.retrieve(convert.point_ids(body.get("ids")),
+                                   convert.with_payload(body.get("with_payload"), False),
                                    convert.with_vector(body.get("with_vector")))
     return [convert.record_json(one) for one in records]
 

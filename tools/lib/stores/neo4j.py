@@ -72,8 +72,9 @@ class Neo4j(Store):
                 path.chmod(0o644)
             (folder / "lib").chmod(0o755)
 
-        jars = fetch.once(self.dist, f"neo4j-{VERSION}", make)
-        return jars, fetch.once(self.dist, f"neo4j-{VERSION}-cds-{self._java_name(java)}", self._make_archive)
+        jars = fetch.once(self.dist, f"neo4j-{VERSION}", make, self.say)
+        return jars, fetch.once(self.dist, f"neo4j-{VERSION}-cds-{self._java_name(java)}",
+                                self._make_archive, self.say)
 
     def java(self):
         java = fetch.program("java", "openjdk-17-jre-headless")

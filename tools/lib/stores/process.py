@@ -12,10 +12,6 @@ import time
 from .errors import StoreError
 from .paths import server_ids
 
-# Kept so that a Popen object isn't collected (and warned about) while its server lives on.
-_started = []
-
-
 def _identity_arguments():
     ids = server_ids()
     if ids is None:
@@ -31,8 +27,10 @@ def spawn(argv, log, cwd, environ):
         child = subprocess.Popen(
             [str(arg) for arg in argv], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
             cwd=cwd, env=environ, start_new_session=True, umask=0o077, **_identity_arguments())
-    _started.append(child)
-    return child.pid, start_time(child.pid)
+    started = start_time(child.pid)
+    # The server outlives this object and is reaped by state_letter(): Popen must neither warn nor wait for it.
+    child.returncode = 0
+    return child.pid, started
 
 
 def run(argv, cwd, environ, stdin="", timeout_s=120):

@@ -32,7 +32,7 @@ class Qdrant(Store):
 
     def fetch_stand_in(self):
         """The folder with the engine's Python module."""
-        return fetch.wheel(self.dist, "qdrant-edge-py", lambda path: path.startswith("qdrant_edge"))
+        return fetch.wheel(self.dist, "qdrant-edge-py", lambda path: path.startswith("qdrant_edge"), self.say)
 
     def command(self, state):
         environ = plain_environment(
