@@ -1,0 +1,55 @@
+#include "sim.h"
+
+void call_begin(struct call *call, struct daemon *daemon)
+{
+	call->daemon = daemon;
+	call->action = ++daemon->n_actions;
+	list_append(&daemon->calls, &call->node);
+}
+
+static void call_free(struct call *call)
+{
+	struct world *world = &call->daemon->sim->world;
+
+	world_cancel(world, &call->arrival);
+	world_cancel(world, &call->again);
+	world_cancel(world, &call->answer);
+	list_remove(&call->node);
+	call->destroy(call);
+}
+
+void call_release(struct call *call)
+{
+	if (call->is_answered && call->arrival.slot == 0 && call->again.slot == 0)
+		call_free(call);
+}
+
+void call_finish(struct call *call)
+{
+	if (call->is_answered || call->daemon->is_dead)
+		return;
+	call->is_answered = true;
+	world_cancel(&call->daemon->sim->world, &call->answer);
+	call->reply(call);
+	daemon_touch(call->daemon);
+}
+
+void call_orphan(struct call *call, uint64_t last_action)
+{
+	struct world *world = &call->daemon->sim->world;
+
+	world_cancel(world, &call->answer);
+	if (call->action > last_action) {
+		world_cancel(world, &call->arrival);
+		world_cancel(world, &call->again);
+	}
+}
+
+void call_bury(struct call *call)
+{
+	if (!call->is_answered) {
+		call->is_answered = true;
+		call->reply(call);
+	}
+	call_free(call);
+}

@@ -1,0 +1,242 @@
+#include "sim.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TURNS_WITHOUT_TIME 1000 /* more of them is a loop that never sleeps */
+
+static void on_log(struct log *log, enum log_level level, const char *line)
+{
+	struct daemon *daemon = container_of(log, struct daemon, log);
+
+	trace_line(&daemon->sim->trace, "d%u %s: %s", daemon->number, log_level_name(level), line);
+}
+
+void daemon_touch(struct daemon *daemon)
+{
+	struct world *world = &daemon->sim->world;
+	/* The loop of a real daemon sees what has come in since its last turn: often one thing, sometimes many. */
+	uint64_t delay_ns = world_chance(world, 200) ? world_between(world, 0, 2 * NS_PER_MS) : 0;
+
+	if (daemon->is_dead)
+		return;
+	if (daemon->wake.slot == 0 || daemon->wake.at_ns > world->now_ns + delay_ns)
+		world_after(world, &daemon->wake, delay_ns);
+}
+
+void daemon_note_answer(struct daemon *daemon)
+{
+	daemon->last_answer = daemon->n_actions;
+}
+
+/* ---- what must hold after each turn ---- */
+
+static void check_bounds(struct daemon *daemon)
+{
+	struct facts *facts = &daemon->sim->facts;
+	const struct engine_config *config = &daemon->sim->config;
+	const struct engine_stats *stats = &daemon->stats;
+	uint64_t sum = 0;
+
+	for (unsigned state = 0; state < SAGA_STATES; state++)
+		sum += stats->n_by_state[state];
+	if (sum > stats->n_sagas)
+		facts_violate(facts, 7, "stats: %" PRIu64 " sagas by state, %" PRIu64 " in all", sum, stats->n_sagas);
+	if (stats->n_sagas > config->max_sagas)
+		facts_violate(facts, 7, "%" PRIu64 " sagas, at most are %u", stats->n_sagas, config->max_sagas);
+	if (stats->bytes > config->max_bytes)
+		facts_violate(facts, 7, "%" PRIu64 " bytes of documents, at most are %zu", stats->bytes,
+			      config->max_bytes);
+	if (stats->n_errands > sim_most_errands(daemon->sim))
+		facts_violate(facts, 7, "%" PRIu64 " pieces of background work, max_errands is %u", stats->n_errands,
+			      config->max_errands);
+}
+
+static void check_halt(struct daemon *daemon)
+{
+	struct facts *facts = &daemon->sim->facts;
+	bool is_halted = daemon->stats.phase == ENGINE_HALTED;
+
+	if (is_halted && !daemon->journal.has_failed && !daemon->is_told_of_successor)
+		facts_violate(facts, 8, "the daemon halts without need: %s", engine_halt_reason(daemon->engine)->text);
+	if (!is_halted && daemon->journal.has_failed)
+		facts_violate(facts, 2, "the journal has failed, and the daemon goes on");
+	if (!is_halted && daemon->is_told_of_successor)
+		facts_violate(facts, 4, "PostgreSQL has named a newer owner, and the daemon goes on");
+}
+
+static bool must_die_now(struct daemon *daemon)
+{
+	struct sim *sim = daemon->sim;
+
+	if (daemon->doom == DOOM_AFTER_TURN) {
+		fault_hit(&sim->faults, FAULT_CRASH);
+		return true;
+	}
+	if (daemon->doom != DOOM_IN_RECOVERY || !world_chance(&sim->world, 300))
+		return false;
+	if (daemon->stats.phase != ENGINE_RECOVERING && daemon->stats.phase != ENGINE_CLAIMING)
+		return false;
+	fault_hit(&sim->faults, FAULT_CRASH_IN_RECOVERY);
+	return true;
+}
+
+static void queue_wake(struct daemon *daemon)
+{
+	struct world *world = &daemon->sim->world;
+	uint64_t next_ns = engine_next_ns(daemon->engine);
+
+	if (next_ns != NEVER_NS && (daemon->wake.slot == 0 || daemon->wake.at_ns > next_ns))
+		world_at(world, &daemon->wake, next_ns);
+}
+
+static void on_wake(struct event *event)
+{
+	struct daemon *daemon = container_of(event, struct daemon, wake);
+	struct sim *sim = daemon->sim;
+	struct moment now = world_moment(&sim->world);
+
+	daemon->n_turns_now = daemon->turn_ns == sim->world.now_ns ? daemon->n_turns_now + 1 : 0;
+	if (daemon->n_turns_now > TURNS_WITHOUT_TIME)
+		facts_violate(&sim->facts, 8, "the engine asks for one turn after the other and never waits");
+	daemon->turn_ns = sim->world.now_ns;
+	daemon->turn_first = daemon->n_actions;
+	engine_turn(daemon->engine, &now);
+	engine_stats(daemon->engine, &daemon->stats);
+	check_bounds(daemon);
+	check_halt(daemon);
+	if (daemon->stats.phase == ENGINE_HALTED) {
+		sim_daemon_ended(daemon);
+		return;
+	}
+	if (must_die_now(daemon)) {
+		daemon_crash(daemon);
+		sim_daemon_ended(daemon);
+		return;
+	}
+	queue_wake(daemon);
+}
+
+static void on_death(struct event *event)
+{
+	struct daemon *daemon = container_of(event, struct daemon, death);
+
+	fault_hit(&daemon->sim->faults, daemon->doom == DOOM_SOON ? FAULT_CRASH_TWICE : FAULT_CRASH);
+	daemon_crash(daemon);
+	sim_daemon_ended(daemon);
+}
+
+/* ---- start and end ---- */
+
+static void open_ports(struct daemon *daemon, struct sim_disk *disk)
+{
+	struct sim *sim = daemon->sim;
+
+	for (uint32_t i = 0; i < SIM_STORES; i++) {
+		store_port_init(&daemon->stores[i], &sim->stores[i], daemon);
+		daemon->ports[i] = &daemon->stores[i].store;
+	}
+	truth_port_init(&daemon->truth, &sim->truth, daemon);
+	journal_port_init(&daemon->journal, disk, daemon);
+}
+
+struct daemon *daemon_start(struct sim *sim, struct sim_disk *disk, bool take_over)
+{
+	struct daemon *daemon = calloc(1, sizeof(*daemon));
+	struct moment now = world_moment(&sim->world);
+	struct err err = {""};
+	int rc;
+
+	MUST(daemon != NULL);
+	daemon->sim = sim;
+	daemon->number = ++sim->n_daemons;
+	daemon->wake.fire = on_wake;
+	daemon->death.fire = on_death;
+	daemon->log = (struct log){LOG_DEBUG_LEVEL, on_log};
+	list_init(&daemon->calls);
+	open_ports(daemon, disk);
+	list_append(&sim->daemons, &daemon->node);
+	sim->current = daemon;
+	sim->faults.n_by_state = daemon->stats.n_by_state;
+	trace_line(&sim->trace, "d%u starts", daemon->number);
+	rc = engine_create(&sim->config, &daemon->truth.truth, &daemon->journal.journal, daemon->ports, SIM_STORES,
+			   sim->trace.mode == TRACE_OFF ? NULL : &daemon->log, rng_next(&sim->world.rng),
+			   &daemon->engine);
+	MUST(rc == 0);
+	rc = engine_start(daemon->engine, take_over, &now, &err);
+	if (rc != 0)
+		facts_violate(&sim->facts, 8, "the daemon doesn't start: %s", err.text);
+	daemon_touch(daemon);
+	return daemon;
+}
+
+/* Where in the last turn, if that is what was going on, the process came to its end. */
+static uint64_t last_action_before_death(struct daemon *daemon)
+{
+	struct world *world = &daemon->sim->world;
+	uint64_t first = daemon->turn_first > daemon->last_answer ? daemon->turn_first : daemon->last_answer;
+
+	if (daemon->turn_ns != world->now_ns || first >= daemon->n_actions)
+		return daemon->n_actions;
+	return world_between(world, first, daemon->n_actions);
+}
+
+void daemon_crash(struct daemon *daemon)
+{
+	struct world *world = &daemon->sim->world;
+	uint64_t last = last_action_before_death(daemon);
+	struct list *it, *tmp;
+
+	if (daemon->is_dead)
+		return;
+	trace_line(&daemon->sim->trace, "d%u dies; %" PRIu64 " of its last requests were never sent", daemon->number,
+		   daemon->n_actions - last);
+	daemon->is_dead = true;
+	world_cancel(world, &daemon->wake);
+	world_cancel(world, &daemon->death);
+	list_each(it, tmp, &daemon->calls)
+		call_orphan(container_of(it, struct call, node), last);
+	journal_port_crash(&daemon->journal, last);
+}
+
+void daemon_bury(struct daemon *daemon)
+{
+	struct list *it, *tmp;
+
+	daemon_crash(daemon);
+	list_each(it, tmp, &daemon->calls)
+		call_bury(container_of(it, struct call, node));
+	journal_port_bury(&daemon->journal);
+	engine_destroy(daemon->engine);
+	list_remove(&daemon->node);
+	free(daemon);
+}
+
+static bool has_effects_ahead(const struct daemon *daemon)
+{
+	const struct list *it;
+
+	for (it = daemon->calls.next; it != &daemon->calls; it = it->next) {
+		const struct call *call = (const struct call *)(const void *)it; /* its first member */
+
+		if (call->arrival.slot != 0 || call->again.slot != 0 || call->answer.slot != 0)
+			return true;
+	}
+	return false;
+}
+
+bool daemon_is_at_rest(const struct daemon *daemon)
+{
+	const struct engine_stats *stats = &daemon->stats;
+	const struct list *it;
+
+	if (daemon->is_dead || stats->phase != ENGINE_RUNNING || stats->n_sagas > 0 || stats->n_errands > 0 ||
+	    stats->n_jobs_accepted > 0 || stats->n_parked > 0)
+		return false;
+	for (it = daemon->sim->daemons.next; it != &daemon->sim->daemons; it = it->next)
+		if (has_effects_ahead((const struct daemon *)(const void *)((const char *)it -
+									     offsetof(struct daemon, node))))
+			return false;
+	return list_is_empty(&daemon->journal.going) && list_is_empty(&daemon->journal.gathering);
+}

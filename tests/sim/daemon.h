@@ -1,0 +1,61 @@
+/* One run of the daemon: an engine with its ports, from start to crash.
+ *
+ * A crash doesn't destroy the engine: its process is gone, and so nobody calls it any more, but what it had sent may
+ * still have its effect and refers to its memory. The dead stay in a graveyard until the end of the run. */
+#ifndef SAGAD_SIM_DAEMON_H
+#define SAGAD_SIM_DAEMON_H
+
+#include "engine/engine.h"
+#include "fake_journal.h"
+#include "fake_store.h"
+#include "fake_truth.h"
+
+struct sim;
+
+enum doom { DOOM_NONE, DOOM_IN_RECOVERY, DOOM_SOON, DOOM_AFTER_TURN };
+
+struct daemon {
+	struct sim *sim;
+	unsigned number; /* from 1, in the order of the starts */
+	struct list node;
+	struct engine *engine;
+	struct store *ports[SIM_STORES];
+	struct store_port stores[SIM_STORES];
+	struct truth_port truth;
+	struct journal_port journal;
+	struct log log;
+	struct list calls;
+	struct event wake;  /* the next engine_turn() */
+	struct event death; /* DOOM_SOON */
+	bool is_dead;
+	bool is_zombie; /* a successor runs */
+	bool is_told_of_successor; /* PostgreSQL has told it: it must halt */
+	enum doom doom;
+	uint64_t n_actions;        /* requests and records sent so far */
+	uint64_t turn_first;       /* n_actions when the last turn began */
+	uint64_t turn_ns;          /* when that was */
+	uint64_t last_answer;      /* n_actions at the last answer to a client */
+	uint32_t n_turns_now;      /* turns without any time passing */
+	struct engine_stats stats; /* after the last turn */
+	struct uuid last_commit;   /* the last that PostgreSQL confirmed to it; nil: none */
+};
+
+/* Starts a daemon with this journal; the simulation's current one from then on. */
+struct daemon *daemon_start(struct sim *sim, struct sim_disk *disk, bool take_over);
+
+/* Something came in: a turn follows soon. */
+void daemon_touch(struct daemon *daemon);
+
+/* kill -9. */
+void daemon_crash(struct daemon *daemon);
+
+/* Frees a dead daemon. */
+void daemon_bury(struct daemon *daemon);
+
+/* A client was answered: what was sent up to here has been sent. */
+void daemon_note_answer(struct daemon *daemon);
+
+/* Nothing is left to do, and nothing is on its way. */
+bool daemon_is_at_rest(const struct daemon *daemon);
+
+#endif

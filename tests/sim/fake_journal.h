@@ -1,0 +1,80 @@
+/* The journal's disk, and one daemon's way to it.
+ *
+ * What was committed as a group survives; a crash loses the group that gathers, and the one that is on its way is there
+ * or not. A commit that fails may be on the disk all the same, and nothing is written after it. */
+#ifndef SAGAD_SIM_FAKE_JOURNAL_H
+#define SAGAD_SIM_FAKE_JOURNAL_H
+
+#include "base/list.h"
+#include "port/journal.h"
+#include "world.h"
+
+#include <uthash.h>
+
+struct sim;
+struct daemon;
+
+struct disk_intent {
+	struct uuid saga;
+	uint32_t doc;
+	uint32_t n_chunks;
+	bool is_delete;
+	bool is_aborted;
+	int64_t unix_ms;
+	UT_hash_handle hh;
+};
+
+struct disk_job {
+	struct uuid id;
+	uint32_t doc;
+	bool is_delete;
+	char *json; /* NULL when it has ended */
+	struct journal_job_row row;
+	UT_hash_handle hh; /* in the order of acceptance */
+};
+
+struct sim_disk {
+	struct sim *sim;
+	struct uuid id;
+	struct disk_intent *intents;
+	struct disk_job *jobs;
+};
+
+/* A submitted record: the engine's request, and a copy of it. */
+struct record {
+	struct list node;
+	struct journal_req *req; /* NULL: nobody waits */
+	uint64_t action;
+	struct journal_req copy;
+	char *document_id, *json, *code, *reason;
+};
+
+struct journal_port {
+	struct journal journal;
+	struct sim_disk *disk;
+	struct daemon *daemon;
+	struct list gathering; /* records */
+	struct list going;     /* the group that is being committed */
+	struct list lookups;
+	struct event commit;
+	struct event looked_up;
+	bool will_fail;
+	bool has_failed;
+	bool is_fenced; /* a successor has opened the file: nothing is written any more */
+};
+
+void sim_disk_init(struct sim_disk *disk, struct sim *sim);
+void sim_disk_fini(struct sim_disk *disk);
+
+/* Jobs that wait on this disk. */
+uint32_t sim_disk_waiting(const struct sim_disk *disk);
+
+void journal_port_init(struct journal_port *port, struct sim_disk *disk, struct daemon *daemon);
+
+/* The daemon dies; what was submitted beyond `last_action` never was. */
+void journal_port_crash(struct journal_port *port, uint64_t last_action);
+
+/* At the end of a run. */
+void journal_port_bury(struct journal_port *port);
+
+#endif

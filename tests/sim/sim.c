@@ -1,0 +1,243 @@
+#include "sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SETTLE_LIMIT_NS (12 * 3600 * NS_PER_S) /* a run that has not come to rest by then never does */
+
+uint64_t sim_delay_ns(struct sim *sim)
+{
+	struct world *world = &sim->world;
+
+	return world_chance(world, 950) ? world_between(world, 50 * 1000, 3 * NS_PER_MS)
+					: world_between(world, 3 * NS_PER_MS, 200 * NS_PER_MS);
+}
+
+/* With a mute store behind it (10 s) it stays under the window; a removal that comes after the window finds it. */
+uint64_t sim_latest_ns(const struct sim *sim)
+{
+	return sim->config.late_write_window_ms * NS_PER_MS / 2;
+}
+
+uint64_t sim_most_errands(const struct sim *sim)
+{
+	/* The bound stops admission; what was admitted before may still add its own: for each saga and store a removal
+	 * now and one later, and its publish. */
+	return sim->config.max_errands + (uint64_t)sim->config.max_sagas * SIM_STORES * 3;
+}
+
+static void draw_config(struct sim *sim)
+{
+	struct world *world = &sim->world;
+	struct engine_config *config = &sim->config;
+
+	*config = engine_config_default();
+	config->store_timeout_ms = world_between(world, 800, 4000);
+	config->truth_timeout_ms = world_between(world, 800, 4000);
+	config->deadline_ms = world_between(world, 3000, 20000);
+	config->late_write_window_ms = world_between(world, 40000, 90000);
+	config->max_tries = (uint32_t)world_between(world, 2, 8);
+	config->retry = (struct backoff){world_between(world, 5, 50) * NS_PER_MS,
+					 world_between(world, 200, 2000) * NS_PER_MS};
+	config->background = (struct backoff){world_between(world, 50, 500) * NS_PER_MS,
+					      world_between(world, 2, 30) * NS_PER_S};
+	config->park_after_ms = world_between(world, 30, 900) * 1000;
+	config->parked_retry_ms = world_between(world, 60, 600) * 1000;
+	if (!fault_is_in(&sim->faults, FAULT_OVERLOAD))
+		return;
+	config->max_sagas = (uint32_t)world_between(world, 2, 12);
+	config->max_waiting = (uint32_t)world_between(world, 1, 6);
+	config->max_errands = (uint32_t)world_between(world, 4, 60);
+	config->max_bytes = (size_t)world_between(world, 8000, 60000);
+}
+
+struct sim_disk *sim_disk_add(struct sim *sim)
+{
+	MUST(sim->n_disks < DISKS_MAX);
+	sim_disk_init(&sim->disks[sim->n_disks], sim);
+	return &sim->disks[sim->n_disks++];
+}
+
+static void on_restart(struct event *event)
+{
+	struct sim *sim = container_of(event, struct sim, restart);
+	struct daemon *daemon = daemon_start(sim, sim->restart_disk, true);
+
+	if (fault_strikes(&sim->faults, FAULT_CRASH_IN_RECOVERY)) {
+		daemon->doom = DOOM_IN_RECOVERY;
+	} else if (fault_strikes(&sim->faults, FAULT_CRASH_TWICE)) {
+		daemon->doom = DOOM_SOON;
+		world_after(&sim->world, &daemon->death, world_between(&sim->world, 0, 2 * NS_PER_S));
+	}
+}
+
+void sim_daemon_ended(struct daemon *daemon)
+{
+	struct sim *sim = daemon->sim;
+
+	daemon_crash(daemon); /* one that halted exits */
+	clients_daemon_died(&sim->clients, daemon);
+	if (daemon != sim->current)
+		return;
+	sim->restart_disk = daemon->journal.disk;
+	world_after(&sim->world, &sim->restart, world_between(&sim->world, 10 * NS_PER_MS, 4 * NS_PER_S));
+}
+
+void sim_init(struct sim *sim, uint64_t seed, enum trace_mode mode, bool has_faults)
+{
+	memset(sim, 0, sizeof(*sim));
+	sim->seed = seed;
+	world_init(&sim->world, seed);
+	trace_init(&sim->trace, mode, &sim->world);
+	faults_init(&sim->faults, &sim->world, has_faults);
+	facts_init(&sim->facts, &sim->trace, (1u << SIM_STORES) - 1);
+	draw_config(sim);
+	sim_truth_init(&sim->truth, sim);
+	for (uint32_t i = 0; i < SIM_STORES; i++)
+		sim_store_init(&sim->stores[i], sim, i);
+	list_init(&sim->daemons);
+	sim->restart.fire = on_restart;
+	clients_init(&sim->clients, sim);
+}
+
+void sim_fini(struct sim *sim)
+{
+	struct list *it, *tmp;
+
+	sim->trace.mode = TRACE_OFF; /* what the dead are told is no part of the story */
+	list_each(it, tmp, &sim->daemons)
+		daemon_bury(container_of(it, struct daemon, node));
+	clients_fini(&sim->clients);
+	for (uint32_t i = 0; i < sim->n_disks; i++)
+		sim_disk_fini(&sim->disks[i]);
+	for (uint32_t i = 0; i < SIM_STORES; i++)
+		sim_store_fini(&sim->stores[i]);
+	sim_truth_fini(&sim->truth);
+	facts_fini(&sim->facts);
+	trace_fini(&sim->trace);
+	world_fini(&sim->world);
+}
+
+/* ---- phases ---- */
+
+static void run_until(struct sim *sim, uint64_t end_ns)
+{
+	while (!sim->facts.is_violated && world_next_ns(&sim->world) <= end_ns && world_step(&sim->world))
+		;
+	if (sim->world.now_ns < end_ns && !sim->facts.is_violated)
+		sim->world.now_ns = end_ns;
+}
+
+static void run_workload(struct sim *sim)
+{
+	(void)daemon_start(sim, sim_disk_add(sim), false);
+	chaos_begin(sim);
+	clients_begin(&sim->clients);
+	while (!sim->facts.is_violated && sim->clients.n_left > 0 && world_step(&sim->world))
+		;
+	run_until(sim, sim->world.now_ns + world_between(&sim->world, 0, 20 * NS_PER_S));
+}
+
+/* Time runs on until nothing is left to do. */
+static void run_to_rest(struct sim *sim)
+{
+	uint64_t limit_ns = sim->world.now_ns + SETTLE_LIMIT_NS;
+
+	while (!sim->facts.is_violated && !daemon_is_at_rest(sim->current)) {
+		if (world_next_ns(&sim->world) > limit_ns) {
+			facts_violate(&sim->facts, 8, "not at rest: phase %d, %llu sagas, %llu pieces of background "
+				      "work (%llu parked), %llu accepted jobs after 12 hours without a fault",
+				      (int)sim->current->stats.phase, (unsigned long long)sim->current->stats.n_sagas,
+				      (unsigned long long)sim->current->stats.n_errands,
+				      (unsigned long long)sim->current->stats.n_parked,
+				      (unsigned long long)sim->current->stats.n_jobs_accepted);
+			return;
+		}
+		(void)world_step(&sim->world);
+	}
+}
+
+static void restart_now(struct sim *sim, struct sim_disk *disk)
+{
+	world_cancel(&sim->world, &sim->restart);
+	if (!sim->current->is_dead) {
+		daemon_crash(sim->current);
+		clients_daemon_died(&sim->clients, sim->current);
+	}
+	if (!sim->facts.is_violated)
+		(void)daemon_start(sim, disk, true);
+}
+
+/* A daemon that has seen a commit which PostgreSQL has lost since must notice, and take no more jobs. */
+static void check_blocked(struct sim *sim)
+{
+	const struct saga_fact *fact = facts_find(&sim->facts, &sim->current->last_commit);
+
+	if (sim->current->is_dead || fact == NULL || !fact->is_lost)
+		return;
+	for (unsigned i = 0; i < 12 && !sim->facts.is_violated && !sim->current->is_dead; i++) {
+		if (sim->current->stats.blocked != NULL)
+			return;
+		clients_probe(&sim->clients);
+		run_until(sim, sim->world.now_ns + 5 * NS_PER_S);
+	}
+	if (!sim->facts.is_violated && !sim->current->is_dead && sim->current->stats.blocked == NULL)
+		facts_violate(&sim->facts, 2, "PostgreSQL has lost commit %s, and admission goes on",
+			      trace_id(&fact->saga));
+}
+
+static bool disk_is_empty(const struct sim_disk *disk)
+{
+	return disk->intents == NULL && sim_disk_waiting(disk) == 0;
+}
+
+/* A journal that was left behind is taken up again by a daemon of its own. */
+static void run_other_disks(struct sim *sim)
+{
+	for (uint32_t i = 0; i < sim->n_disks && !sim->facts.is_violated; i++) {
+		if (disk_is_empty(&sim->disks[i]))
+			continue;
+		restart_now(sim, &sim->disks[i]);
+		run_to_rest(sim);
+	}
+}
+
+static void run_safety(struct sim *sim)
+{
+	chaos_end(sim);
+	clients_end(&sim->clients);
+	check_blocked(sim);
+	if (sim->current->is_dead || sim->current->stats.blocked != NULL ||
+	    (sim->has_gone_back && !sim->facts.is_violated))
+		restart_now(sim, sim->current->journal.disk);
+	if (!sim->facts.is_violated)
+		run_to_rest(sim);
+	run_other_disks(sim);
+	if (!sim->facts.is_violated)
+		invariants_at_rest(sim);
+}
+
+/* At rest a repetition gets the stored answer, and one more start finds nothing to do. */
+static void run_epilogue(struct sim *sim)
+{
+	if (sim->facts.is_violated)
+		return;
+	clients_ask_again(&sim->clients);
+	run_until(sim, sim->world.now_ns + 60 * NS_PER_S);
+	if (!sim->facts.is_violated && sim->clients.n_open > 0)
+		facts_violate(&sim->facts, 8, "%u jobs have no answer, and nothing is going on", sim->clients.n_open);
+	if (sim->facts.is_violated)
+		return;
+	restart_now(sim, sim->current->journal.disk);
+	run_to_rest(sim);
+	if (!sim->facts.is_violated)
+		invariants_at_rest(sim);
+}
+
+void sim_run(struct sim *sim)
+{
+	run_workload(sim);
+	if (!sim->facts.is_violated)
+		run_safety(sim);
+	run_epilogue(sim);
+}

@@ -1,0 +1,72 @@
+/* One seed: the world, its servers, its daemons and its clients, from the first job until nothing is left to do. */
+#ifndef SAGAD_SIM_SIM_H
+#define SAGAD_SIM_SIM_H
+
+#include "clients.h"
+#include "daemon.h"
+#include "facts.h"
+#include "fake_journal.h"
+#include "fake_store.h"
+#include "fake_truth.h"
+#include "fault.h"
+#include "trace.h"
+#include "world.h"
+
+#define DISKS_MAX 8
+
+struct sim {
+	uint64_t seed;
+	struct world world;
+	struct trace trace;
+	struct faults faults;
+	struct facts facts;
+	struct engine_config config;
+	struct sim_truth truth;
+	struct sim_store stores[SIM_STORES];
+	struct sim_disk disks[DISKS_MAX];
+	uint32_t n_disks;
+	struct list daemons; /* the dead among them */
+	struct daemon *current;
+	unsigned n_daemons;
+	struct event restart;
+	struct sim_disk *restart_disk;
+	struct event zombie_end;
+	struct event tick; /* of chaos */
+	bool is_safe;      /* no faults any more */
+	bool has_gone_back;
+	struct clients clients;
+};
+
+void sim_init(struct sim *sim, uint64_t seed, enum trace_mode mode, bool has_faults);
+void sim_fini(struct sim *sim);
+
+/* Runs the seed to its end, or to the first broken invariant (see sim->facts). */
+void sim_run(struct sim *sim);
+
+/* How long a message is on its way. */
+uint64_t sim_delay_ns(struct sim *sim);
+
+/* How long after it was sent a request may still have its effect: less than the late-write window. */
+uint64_t sim_latest_ns(const struct sim *sim);
+
+/* More pieces of background work than this must never be in memory. */
+uint64_t sim_most_errands(const struct sim *sim);
+
+/* The daemon crashed or halted: another one starts some time later. */
+void sim_daemon_ended(struct daemon *daemon);
+
+/* A new, empty journal. */
+struct sim_disk *sim_disk_add(struct sim *sim);
+
+/* ---- chaos.c: the faults that strike by time ---- */
+
+void chaos_begin(struct sim *sim);
+
+/* All servers are well, nothing strikes any more. */
+void chaos_end(struct sim *sim);
+
+/* ---- invariants.c: what must hold at rest ---- */
+
+void invariants_at_rest(struct sim *sim);
+
+#endif

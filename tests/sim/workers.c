@@ -1,0 +1,209 @@
+#include "workers.h"
+
+#include "sim.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define JOBS_MAX 64
+
+struct report {
+	uint64_t seed;
+	bool is_start; /* it begins; otherwise it has ended */
+	bool is_failed;
+	uint64_t n_answered, n_committed;
+	struct fault_counts counts;
+};
+
+struct worker {
+	pid_t pid;
+	int fd; /* -1: it has ended */
+	uint64_t seed;   /* that it is at */
+	bool is_at_work; /* at that seed */
+	struct report report; /* as far as it was read */
+	size_t n_read;
+};
+
+/* ---- in the worker ---- */
+
+static void write_all(int fd, const void *bytes, size_t n_bytes)
+{
+	const char *at = bytes;
+
+	while (n_bytes > 0) {
+		ssize_t n = write(fd, at, n_bytes);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			_exit(3); /* nobody listens any more */
+		at += n;
+		n_bytes -= (size_t)n;
+	}
+}
+
+/* Once more with its trace: the same seed is the same run. */
+static void tell_failure(uint64_t seed, const struct workers_job *job)
+{
+	struct sim *sim = malloc(sizeof(*sim));
+
+	MUST(sim != NULL);
+	sim_init(sim, seed, TRACE_KEEP, job->has_faults);
+	sim_run(sim);
+	printf("\nseed %" PRIu64 " failed at %.6f s: %s\n", seed, (double)sim->world.now_ns / 1e9,
+	       sim->facts.violation);
+	if (!job->is_quiet)
+		trace_dump(&sim->trace);
+	(void)fflush(stdout); /* one piece, as far as it goes */
+	sim_fini(sim);
+	free(sim);
+}
+
+static void run_seed(uint64_t seed, const struct workers_job *job, int fd)
+{
+	struct sim *sim = malloc(sizeof(*sim));
+	struct report report = {.seed = seed, .is_start = true};
+
+	MUST(sim != NULL);
+	write_all(fd, &report, sizeof(report));
+	sim_init(sim, seed, TRACE_OFF, job->has_faults);
+	sim_run(sim);
+	report.is_start = false;
+	report.is_failed = sim->facts.is_violated;
+	report.n_answered = sim->clients.n_answered;
+	report.n_committed = sim->clients.n_committed;
+	report.counts = sim->faults.counts;
+	sim_fini(sim);
+	free(sim);
+	if (report.is_failed)
+		tell_failure(seed, job);
+	write_all(fd, &report, sizeof(report));
+}
+
+static _Noreturn void worker_main(uint64_t seed, const struct workers_job *job, int fd)
+{
+	static char out[1 << 16];
+
+	(void)setvbuf(stdout, out, _IOFBF, sizeof(out));
+	for (; seed < job->first + job->n; seed += job->n_jobs)
+		run_seed(seed, job, fd);
+	exit(0);
+}
+
+/* ---- in the parent ---- */
+
+static int worker_start(struct worker *worker, uint64_t seed, const struct workers_job *job)
+{
+	int fds[2];
+
+	(void)fflush(stdout); /* or the child would print it, too */
+	*worker = (struct worker){.fd = -1, .seed = seed};
+	if (seed >= job->first + job->n)
+		return 0;
+	if (pipe(fds) != 0)
+		return -errno;
+	worker->pid = fork();
+	if (worker->pid == 0) {
+		(void)close(fds[0]);
+		worker_main(seed, job, fds[1]);
+	}
+	(void)close(fds[1]);
+	if (worker->pid < 0) {
+		(void)close(fds[0]);
+		return -EAGAIN;
+	}
+	worker->fd = fds[0];
+	return 0;
+}
+
+static void take_report(struct worker *worker, struct workers_result *result)
+{
+	const struct report *report = &worker->report;
+
+	worker->seed = report->seed;
+	worker->is_at_work = report->is_start;
+	if (report->is_start)
+		return;
+	if (report->is_failed)
+		result->n_failed++;
+	else
+		result->n_passed++;
+	result->n_answered += report->n_answered;
+	result->n_committed += report->n_committed;
+	fault_counts_add(&result->counts, &report->counts);
+}
+
+/* The worker has ended: at the end of its seeds, or in the middle of one. */
+static int worker_ended(struct worker *worker, const struct workers_job *job, struct workers_result *result)
+{
+	int status = 0;
+
+	(void)close(worker->fd);
+	worker->fd = -1;
+	(void)waitpid(worker->pid, &status, 0);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	printf("\nseed %" PRIu64 " ended its process (%s %d); run it alone: --seed %" PRIu64 "\n", worker->seed,
+	       WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+	       worker->seed);
+	result->n_failed++;
+	if (!worker->is_at_work)
+		return 0; /* after its last seed: a leak, found on the way out */
+	return worker_start(worker, worker->seed + job->n_jobs, job);
+}
+
+static int worker_read(struct worker *worker, const struct workers_job *job, struct workers_result *result)
+{
+	ssize_t n = read(worker->fd, (char *)&worker->report + worker->n_read, sizeof(worker->report) - worker->n_read);
+
+	if (n < 0 && errno == EINTR)
+		return 0;
+	if (n <= 0)
+		return worker_ended(worker, job, result);
+	worker->n_read += (size_t)n;
+	if (worker->n_read == sizeof(worker->report)) {
+		worker->n_read = 0;
+		take_report(worker, result);
+	}
+	return 0;
+}
+
+static int workers_wait(struct worker *workers, const struct workers_job *job, struct workers_result *result)
+{
+	struct pollfd polls[JOBS_MAX];
+	unsigned n_open = 0;
+	int rc = 0;
+
+	for (unsigned i = 0; i < job->n_jobs; i++) {
+		polls[i] = (struct pollfd){.fd = workers[i].fd, .events = POLLIN};
+		n_open += workers[i].fd >= 0;
+	}
+	if (n_open == 0)
+		return 1;
+	if (poll(polls, job->n_jobs, -1) < 0)
+		return errno == EINTR ? 0 : -errno;
+	for (unsigned i = 0; i < job->n_jobs && rc == 0; i++)
+		if (polls[i].revents != 0)
+			rc = worker_read(&workers[i], job, result);
+	return rc;
+}
+
+int workers_run(const struct workers_job *job, struct workers_result *out_result)
+{
+	static struct worker workers[JOBS_MAX];
+	int rc = 0;
+
+	MUST(job->n_jobs >= 1 && job->n_jobs <= JOBS_MAX);
+	memset(out_result, 0, sizeof(*out_result));
+	for (unsigned i = 0; i < job->n_jobs && rc == 0; i++)
+		rc = worker_start(&workers[i], job->first + i, job);
+	while (rc == 0)
+		rc = workers_wait(workers, job, out_result);
+	return rc < 0 ? rc : 0;
+}
