@@ -134,6 +134,7 @@ struct config {
 		uint64_t max_batch_bytes;
 		uint64_t tombstone_ms;
 		uint64_t collect_interval_ms;
+		uint64_t admin_timeout_ms;
 	} neo4j;
 	struct {
 		char *host;

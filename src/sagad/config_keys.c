@@ -71,7 +71,7 @@ const struct config_key config_keys[] = {
 	{"limits", "max_line", CONFIG_BYTES, AT(limits.max_line_bytes), .fallback = "64MiB", .min = 4 * KIB, .max = GIB,
 	 .help = "One request. A longer line is skipped and refused, the connection goes on."},
 	{"limits", "max_clients", CONFIG_COUNT, AT(limits.max_clients), .fallback = "256", .min = 1, .max = 100000,
-	 .help = "Connections of clients to both sockets together."},
+	 .help = "Connections to the job socket. The administration socket takes 16 more."},
 	{"limits", "max_buffered", CONFIG_BYTES, AT(limits.max_buffered_bytes), .fallback = "256MiB", .min = MIB,
 	 .max = 1024 * GIB,
 	 .help = "Unfinished lines of all clients together; above it the line that grows is skipped and refused as "
@@ -83,15 +83,15 @@ const struct config_key config_keys[] = {
 	 .max = GIB, .help = "Answers that one connection has not read yet; at the limit the daemon stops reading."},
 
 	/* ---- limits: work at once ---- */
-	{"limits", "max_sagas", CONFIG_COUNT, AT(limits.max_sagas), .fallback = "4096", .min = 1, .max = 1000000,
+	{"limits", "max_sagas", CONFIG_COUNT, AT(limits.max_sagas), .fallback = "10000", .min = 1, .max = 1000000,
 	 .help = "Sagas at once, those that wait for their document included; beyond it jobs are refused as "
 		 "`overloaded`."},
 	{"limits", "max_bytes", CONFIG_BYTES, AT(limits.max_bytes), .fallback = "256MiB", .min = MIB, .max = 1024 * GIB,
 	 .help = "Memory for the documents of those sagas. At least max_line, so that every document has room."},
-	{"limits", "max_waiting", CONFIG_COUNT, AT(limits.max_waiting), .fallback = "64", .min = 1, .max = 100000,
+	{"limits", "max_waiting", CONFIG_COUNT, AT(limits.max_waiting), .fallback = "100", .min = 1, .max = 100000,
 	 .help = "Jobs that may wait for one document at a time."},
-	{"limits", "max_errands", CONFIG_COUNT, AT(limits.max_errands), .fallback = "65536", .min = 64, .max = 10000000,
-	 .help = "Background work in memory: removals, publications, debts of a store that is down."},
+	{"limits", "max_errands", CONFIG_COUNT, AT(limits.max_errands), .fallback = "100000", .min = 64,
+	 .max = 10000000, .help = "Background work in memory: removals, publications, debts of a store that is down."},
 
 	/* ---- limits: one document ---- */
 	{"limits", "max_content", CONFIG_BYTES, AT(limits.max_content_bytes), .fallback = "16MiB", .min = 1,
@@ -120,7 +120,7 @@ const struct config_key config_keys[] = {
 	/* ---- timeouts ---- */
 	{"timeouts", "deadline", CONFIG_DURATION, AT(timeouts.deadline_ms), .fallback = "30s", .min = 10, .max = DAY,
 	 .help = "The time a job has when it names no `deadline_ms`. Past it everything is taken back."},
-	{"timeouts", "max_deadline", CONFIG_DURATION, AT(timeouts.max_deadline_ms), .fallback = "10min", .min = 10,
+	{"timeouts", "max_deadline", CONFIG_DURATION, AT(timeouts.max_deadline_ms), .fallback = "1h", .min = 10,
 	 .max = DAY, .help = "A job that asks for more gets this."},
 	{"timeouts", "store", CONFIG_DURATION, AT(timeouts.store_ms), .fallback = "10s", .min = 10, .max = 60 * MIN,
 	 .help = "One request to Qdrant, Neo4j or Redis. After it nobody knows whether the request was executed, and "
@@ -136,19 +136,19 @@ const struct config_key config_keys[] = {
 	{"timeouts", "park_after", CONFIG_DURATION, AT(timeouts.park_after_ms), .fallback = "15min", .min = SEC,
 	 .max = 30 * DAY,
 	 .help = "Background work that fails for so long is parked: listed, counted, and tried rarely."},
-	{"timeouts", "parked_retry", CONFIG_DURATION, AT(timeouts.parked_retry_ms), .fallback = "5min", .min = SEC,
+	{"timeouts", "parked_retry", CONFIG_DURATION, AT(timeouts.parked_retry_ms), .fallback = "10min", .min = SEC,
 	 .max = DAY, .help = "How rarely."},
-	{"timeouts", "keep_outcomes", CONFIG_DURATION, AT(timeouts.keep_outcomes_ms), .fallback = "1d",
-	 .min = 60 * SEC, .max = 3650 * DAY,
+	{"timeouts", "keep_outcomes", CONFIG_DURATION, AT(timeouts.keep_outcomes_ms), .fallback = "1d", .min = 60 * SEC,
+	 .max = 3650 * DAY,
 	 .help = "How long an idempotency key and the outcome of an accepted job are remembered. After that a key is "
 		 "new again."},
 	{"timeouts", "cache_ttl", CONFIG_DURATION, AT(timeouts.cache_ttl_ms), .fallback = "1h", .min = SEC,
 	 .max = 365 * DAY, .help = "The life of a document in Redis when the job names no `cache_ttl_s`."},
 
 	/* ---- retry ---- */
-	{"retry", "max_tries", CONFIG_COUNT, AT(retry.max_tries), .fallback = "5", .min = 1, .max = 1000,
+	{"retry", "max_tries", CONFIG_COUNT, AT(retry.max_tries), .fallback = "6", .min = 1, .max = 1000,
 	 .help = "Tries of one operation at one store before the saga gives up and takes everything back."},
-	{"retry", "base", CONFIG_DURATION, AT(retry.base_ms), .fallback = "20ms", .min = 1, .max = 60 * MIN,
+	{"retry", "base", CONFIG_DURATION, AT(retry.base_ms), .fallback = "100ms", .min = 1, .max = 60 * MIN,
 	 .help = "The first wait within a saga."},
 	{"retry", "cap", CONFIG_DURATION, AT(retry.cap_ms), .fallback = "2s", .min = 1, .max = 60 * MIN,
 	 .help = "The longest wait within a saga."},
@@ -251,11 +251,12 @@ const struct config_key config_keys[] = {
 	 .max = 16 * MIB,
 	 .help = "Bytes in one request. A server with a heap of 512 MB dies of a request of 36 MB, one of 128 MB of "
 		 "one of 4 MB."},
-	{"neo4j", "tombstones", CONFIG_DURATION, AT(neo4j.tombstone_ms), .fallback = "1d", .min = MIN,
-	 .max = 365 * DAY,
+	{"neo4j", "tombstones", CONFIG_DURATION, AT(neo4j.tombstone_ms), .fallback = "1d", .min = MIN, .max = 365 * DAY,
 	 .help = "How long the name of a removed saga is kept, so that a late write of it finds it and does nothing."},
-	{"neo4j", "collect_interval", CONFIG_DURATION, AT(neo4j.collect_interval_ms), .fallback = "1min", .min = 100,
-	 .max = DAY, .help = "How often entities that no document mentions any more are looked for."},
+	{"neo4j", "collect_interval", CONFIG_DURATION, AT(neo4j.collect_interval_ms), .fallback = "1s", .min = 100,
+	 .max = DAY, .help = "How long after a removal entities that no document mentions any more are looked for."},
+	{"neo4j", "admin_timeout", CONFIG_DURATION, AT(neo4j.admin_timeout_ms), .fallback = "90s", .min = 10,
+	 .max = 60 * MIN, .help = "One request that creates or checks the schema, or collects entities."},
 
 	/* ---- redis ---- */
 	{"redis", "host", CONFIG_TEXT, AT(redis.host), .fallback = "localhost", .min = 1, .max = HOST_BYTES,
@@ -283,7 +284,7 @@ const struct config_key config_keys[] = {
 	 .help = "Commands in one pipeline at most."},
 	{"redis", "max_batch_bytes", CONFIG_BYTES, AT(redis.max_batch_bytes), .fallback = "8MiB", .min = 64 * KIB,
 	 .max = 512 * MIB, .help = "Bytes in one pipeline."},
-	{"redis", "staging_ttl", CONFIG_DURATION, AT(redis.staging_ttl_ms), .fallback = "15min", .min = MIN, .max = DAY,
+	{"redis", "staging_ttl", CONFIG_DURATION, AT(redis.staging_ttl_ms), .fallback = "2h", .min = MIN, .max = DAY,
 	 .help = "How long a value that was not published stays in its staging key."},
 	{"redis", "fence_ttl", CONFIG_DURATION, AT(redis.fence_ttl_ms), .fallback = "1d", .min = MIN, .max = 365 * DAY,
 	 .help = "How long the name of a removed saga is kept, so that a late write of it finds it and does nothing."},

@@ -1,0 +1,385 @@
+#include "daemon.h"
+
+#include "engine/engine.h"
+#include "sagad/dispatch.h"
+#include "sagad/notify.h"
+#include "sagad/ports.h"
+#include "sagad/settings.h"
+#include "sagad/sockets.h"
+#include "sagad/survey.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+#define FLUSH_MS      2000 /* for clients that read their last answers slowly */
+#define HALT_FLUSH_MS 200  /* a halt is urgent, but whoever waits should learn of it */
+
+/* SERVING -> DRAINING -> FLUSHING -> CLOSING -> CLOSED; every stage may become HALTED until the ports are closed. */
+enum stage {
+	STAGE_SERVING,
+	STAGE_DRAINING, /* no new jobs; those that run end */
+	STAGE_FLUSHING, /* the sockets are closing; answers go out */
+	STAGE_CLOSING,  /* the ports are closing; the engine isn't called any more */
+	STAGE_CLOSED,
+	STAGE_HALTED, /* answers go out, then the process ends; nothing else is closed */
+	STAGES
+};
+
+#define TO(stage) (1u << (stage))
+
+static const unsigned stage_may[STAGES] = {
+	[STAGE_SERVING] = TO(STAGE_DRAINING) | TO(STAGE_HALTED),
+	[STAGE_DRAINING] = TO(STAGE_FLUSHING) | TO(STAGE_HALTED),
+	[STAGE_FLUSHING] = TO(STAGE_CLOSING) | TO(STAGE_HALTED),
+	[STAGE_CLOSING] = TO(STAGE_CLOSED),
+	[STAGE_CLOSED] = 0,
+	[STAGE_HALTED] = 0,
+};
+
+struct daemon {
+	const struct config *config;
+	struct sink *sink;
+	struct log *log;
+	bool take_over;
+	uv_loop_t loop;
+	enum stage stage;
+	enum daemon_exit exit;
+	struct ports ports;
+	struct engine *engine;
+	struct dispatch dispatch;
+	struct sockets sockets;
+	struct survey greeting; /* asks each store once at the start, so that the log says what is there */
+	uv_prepare_t turn;
+	uv_timer_t wake;
+	uv_timer_t drain_timer;
+	uv_signal_t signals[2];
+	enum engine_phase phase; /* as last seen */
+	const char *blocked;     /* as last seen */
+};
+
+static void daemon_move(struct daemon *daemon, enum stage to)
+{
+	MUST((stage_may[daemon->stage] & TO(to)) != 0);
+	daemon->stage = to;
+}
+
+static struct moment moment_now(void)
+{
+	struct timespec wall;
+
+	(void)clock_gettime(CLOCK_REALTIME, &wall); /* cannot fail with this clock */
+	return (struct moment){.mono_ns = uv_hrtime(), .unix_ms = (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / 1000000};
+}
+
+/* ---- the end ---- */
+
+static void daemon_ports_closed(struct ports *ports)
+{
+	struct daemon *daemon = container_of(ports, struct daemon, ports);
+
+	daemon_move(daemon, STAGE_CLOSED);
+	engine_destroy(daemon->engine);
+	daemon->engine = NULL;
+	dispatch_fini(&daemon->dispatch);
+}
+
+static void daemon_sockets_closed(struct sockets *sockets)
+{
+	struct daemon *daemon = container_of(sockets, struct daemon, sockets);
+
+	if (daemon->stage == STAGE_HALTED) {
+		uv_stop(&daemon->loop);
+		return;
+	}
+	daemon_move(daemon, STAGE_CLOSING);
+	uv_close((uv_handle_t *)&daemon->turn, NULL);
+	uv_close((uv_handle_t *)&daemon->wake, NULL);
+	uv_close((uv_handle_t *)&daemon->drain_timer, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(daemon->signals); i++)
+		uv_close((uv_handle_t *)&daemon->signals[i], NULL);
+	ports_close(&daemon->ports, daemon_ports_closed);
+}
+
+static void daemon_flush(struct daemon *daemon)
+{
+	struct engine_stats stats;
+
+	engine_stats(daemon->engine, &stats);
+	if (engine_is_drained(daemon->engine))
+		log_info(daemon->log, "drained; background work left to the next start: %" PRIu64, stats.n_errands);
+	else
+		log_warn(daemon->log,
+			 "stopping with %" PRIu64 " sagas unfinished; the next start finishes them or takes "
+			 "them back",
+			 stats.n_sagas);
+	daemon_move(daemon, STAGE_FLUSHING);
+	dispatch_abandon(&daemon->dispatch);
+	sockets_close(&daemon->sockets, FLUSH_MS, daemon_sockets_closed);
+}
+
+static void daemon_drain_timed_out(uv_timer_t *timer)
+{
+	struct daemon *daemon = container_of(timer, struct daemon, drain_timer);
+
+	if (daemon->stage == STAGE_DRAINING)
+		daemon_flush(daemon);
+}
+
+static void daemon_drain(struct daemon *daemon, const char *why)
+{
+	uint64_t limit_ms = daemon->config->daemon.drain_timeout_ms;
+	struct engine_stats stats;
+
+	engine_stats(daemon->engine, &stats);
+	log_info(daemon->log,
+		 "stopping: %s; %" PRIu64 " sagas run, waiting %" PRIu64 " ms at most (once more: at once)", why,
+		 stats.n_sagas, limit_ms);
+	notify_stopping();
+	daemon_move(daemon, STAGE_DRAINING);
+	engine_drain(daemon->engine);
+	MUST(uv_timer_start(&daemon->drain_timer, daemon_drain_timed_out, limit_ms, 0) == 0);
+}
+
+static void daemon_signalled(uv_signal_t *handle, int number)
+{
+	struct daemon *daemon = handle->data;
+
+	if (daemon->stage == STAGE_SERVING)
+		daemon_drain(daemon, number == SIGTERM ? "SIGTERM" : "SIGINT");
+	else if (daemon->stage == STAGE_DRAINING)
+		daemon_flush(daemon);
+}
+
+/* The stores are left as they are and the engine gets no more turns: what they hold is the successor's, or the next
+ * start's, to judge. Only the clients are told. */
+static void daemon_halt(struct daemon *daemon, const struct engine_stats *stats)
+{
+	bool is_flushing = daemon->stage == STAGE_FLUSHING;
+
+	/* Without an epoch the daemon never was the owner: somebody else is. */
+	daemon->exit = stats->epoch == 0 ? DAEMON_EXIT_OTHER : DAEMON_EXIT_HALTED;
+	daemon_move(daemon, STAGE_HALTED);
+	notify_status(engine_halt_reason(daemon->engine)->text);
+	if (is_flushing)
+		return;
+	dispatch_abandon(&daemon->dispatch);
+	sockets_close(&daemon->sockets, HALT_FLUSH_MS, daemon_sockets_closed);
+}
+
+/* ---- the engine's turn ---- */
+
+static const char *phase_status(enum engine_phase phase)
+{
+	switch (phase) {
+	case ENGINE_CLAIMING:
+		return "waiting for PostgreSQL; jobs are refused as not_ready";
+	case ENGINE_RECOVERING:
+		return "recovering; jobs are refused as not_ready";
+	case ENGINE_RUNNING:
+		return "running";
+	case ENGINE_DRAINING:
+		return "stopping";
+	case ENGINE_HALTED:
+		return "halted";
+	}
+	MUST(!"a phase that is none");
+	return "";
+}
+
+/* While the owner is being claimed the engine says itself why it waits. */
+static void daemon_watch_blocked(struct daemon *daemon, const struct engine_stats *stats)
+{
+	const char *blocked = stats->phase == ENGINE_RUNNING ? stats->blocked : NULL;
+
+	if ((blocked != NULL) == (daemon->blocked != NULL))
+		return;
+	daemon->blocked = blocked;
+	if (blocked != NULL)
+		log_error(daemon->log, "admission has stopped: %s", blocked);
+	else
+		log_info(daemon->log, "admission goes on");
+	notify_status(blocked != NULL ? blocked : phase_status(stats->phase));
+}
+
+static void daemon_watch(struct daemon *daemon)
+{
+	struct engine_stats stats;
+
+	engine_stats(daemon->engine, &stats);
+	daemon_watch_blocked(daemon, &stats);
+	if (stats.phase != daemon->phase) {
+		daemon->phase = stats.phase;
+		notify_status(phase_status(stats.phase));
+	}
+	if (stats.phase == ENGINE_HALTED && daemon->stage < STAGE_CLOSING)
+		daemon_halt(daemon, &stats);
+}
+
+/* Wakes the loop when the engine wants its next turn. The loop's own time is refreshed first: a turn may have taken
+ * long, and a timer counts from that time. */
+static void daemon_arm(struct daemon *daemon)
+{
+	uint64_t next_ns = engine_next_ns(daemon->engine), now_ns, wait_ms;
+
+	if (next_ns == NEVER_NS) {
+		(void)uv_timer_stop(&daemon->wake); /* cannot fail */
+		return;
+	}
+	uv_update_time(&daemon->loop);
+	now_ns = uv_hrtime();
+	wait_ms = next_ns <= now_ns ? 0 : (next_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS;
+	MUST(uv_timer_start(&daemon->wake, daemon->wake.timer_cb, wait_ms, 0) == 0);
+}
+
+static void daemon_woken(uv_timer_t *timer)
+{
+	(void)timer; /* the turn comes in this very round of the loop, before it sleeps again */
+}
+
+/* Right before the loop sleeps: whatever the callbacks of this round have brought, timers and closings included, is
+ * dealt with in one turn, so that what came together leaves in one batch. */
+static void daemon_turn(uv_prepare_t *handle)
+{
+	struct daemon *daemon = container_of(handle, struct daemon, turn);
+	struct moment now = moment_now();
+
+	if (daemon->stage == STAGE_HALTED)
+		return;
+	engine_turn(daemon->engine, &now);
+	daemon_watch(daemon);
+	if (daemon->stage == STAGE_HALTED)
+		return;
+	if (daemon->stage == STAGE_DRAINING && engine_is_drained(daemon->engine))
+		daemon_flush(daemon);
+	daemon_arm(daemon);
+}
+
+/* ---- the start ---- */
+
+static void greet_store(struct daemon *daemon, uint32_t index)
+{
+	const struct survey_item *item = &daemon->greeting.items[index];
+	struct store_status status;
+
+	survey_status(&daemon->greeting, index, &status);
+	if (item->req.verdict == VERDICT_OK)
+		log_info(daemon->log, "%s is up: %s at %s", item->name, status.version, status.endpoint);
+	else
+		log_warn(daemon->log, "%s can't be used yet: %s (%s)", item->name, item->req.err.text, status.endpoint);
+}
+
+static void daemon_greeted(struct survey *survey)
+{
+	struct daemon *daemon = container_of(survey, struct daemon, greeting);
+
+	if (daemon->stage != STAGE_SERVING)
+		return;
+	for (uint32_t i = 0; i < survey->n_items; i++)
+		greet_store(daemon, i);
+}
+
+static int daemon_start_engine(struct daemon *daemon, struct err *err)
+{
+	const struct engine_config engine_config = settings_engine(daemon->config);
+	struct moment now = moment_now();
+	uint64_t seed;
+	int rc;
+
+	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		return err_set(err, -errno, "getrandom: %s", strerror(errno));
+	rc = engine_create(&engine_config, daemon->ports.truth, daemon->ports.journal, daemon->ports.stores,
+			   daemon->ports.n_stores, daemon->log, seed, &daemon->engine);
+	if (rc != 0)
+		return err_set(err, rc, "the engine can't be made: %s", strerror(-rc));
+	return engine_start(daemon->engine, daemon->take_over, &now, err);
+}
+
+static int daemon_start_handles(struct daemon *daemon)
+{
+	static const int numbers[ARRAY_LEN(daemon->signals)] = {SIGTERM, SIGINT};
+	int rc = 0;
+
+	MUST(uv_timer_init(&daemon->loop, &daemon->wake) == 0);
+	MUST(uv_timer_init(&daemon->loop, &daemon->drain_timer) == 0);
+	MUST(uv_prepare_init(&daemon->loop, &daemon->turn) == 0);
+	MUST(uv_prepare_start(&daemon->turn, daemon_turn) == 0);
+	MUST(uv_timer_start(&daemon->wake, daemon_woken, 0, 0) == 0); /* the first round must not sleep */
+	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(daemon->signals); i++) {
+		rc = uv_signal_init(&daemon->loop, &daemon->signals[i]);
+		daemon->signals[i].data = daemon;
+		if (rc == 0)
+			rc = uv_signal_start(&daemon->signals[i], daemon_signalled, numbers[i]);
+	}
+	return rc;
+}
+
+/* Everything in its order: who can't have the journal touches nothing else. */
+static int daemon_start(struct daemon *daemon, struct err *err)
+{
+	int rc = ports_open(&daemon->ports, &daemon->loop, daemon->config, daemon->log, err);
+
+	if (rc == 0)
+		rc = daemon_start_engine(daemon, err);
+	if (rc != 0)
+		return rc;
+	dispatch_init(&daemon->dispatch, &daemon->loop, daemon->config, daemon->engine, &daemon->ports, daemon->sink);
+	rc = sockets_open(&daemon->sockets, &daemon->loop, daemon->config, &daemon->dispatch, daemon->log, err);
+	if (rc != 0)
+		return rc;
+	rc = daemon_start_handles(daemon);
+	if (rc != 0)
+		return err_set(err, rc, "signals: %s", uv_strerror(rc));
+	survey_start(&daemon->greeting, &daemon->ports, SURVEY_PING, NULL, false, daemon_greeted);
+	return 0;
+}
+
+static enum daemon_exit exit_of_start(int rc)
+{
+	if (rc == -EBUSY || rc == -EADDRINUSE)
+		return DAEMON_EXIT_OTHER;
+	return rc == -EINVAL ? DAEMON_EXIT_USAGE : DAEMON_EXIT_FAILED;
+}
+
+static void daemon_say_started(struct daemon *daemon)
+{
+	log_info(daemon->log, "sagad %s started: pid %d, jobs on %s, administration on %s, journal %s", SAGAD_VERSION,
+		 (int)getpid(), daemon->config->daemon.jobs_socket, daemon->config->daemon.admin_socket,
+		 daemon->config->daemon.journal);
+	notify_ready(phase_status(ENGINE_CLAIMING));
+}
+
+enum daemon_exit daemon_run(const struct config *config, bool take_over, struct sink *sink)
+{
+	/* Static, so that what an abrupt end leaves behind is still reachable for a leak checker. */
+	static struct daemon daemon;
+	struct err err = {""};
+	int rc;
+
+	daemon = (struct daemon){.config = config, .sink = sink, .log = &sink->log, .take_over = take_over};
+	rc = uv_loop_init(&daemon.loop);
+	if (rc != 0)
+		(void)err_set(&err, rc, "the loop can't be made: %s", uv_strerror(rc));
+	else
+		rc = daemon_start(&daemon, &err);
+	if (rc != 0) {
+		log_error(daemon.log, "can't start: %s", err.text);
+		return exit_of_start(rc);
+	}
+	daemon_say_started(&daemon);
+	(void)uv_run(&daemon.loop, UV_RUN_DEFAULT); /* 1 after uv_stop(): the stage tells what happened */
+	if (daemon.stage == STAGE_HALTED)
+		return daemon.exit;
+	MUST(daemon.stage == STAGE_CLOSED);
+	rc = uv_loop_close(&daemon.loop);
+	if (rc != 0)
+		log_warn(daemon.log, "the loop had handles left at the end");
+	log_info(daemon.log, "stopped");
+	return DAEMON_EXIT_CLEAN;
+}

@@ -1,0 +1,39 @@
+/* Between the files of the dispatch only. */
+#ifndef SAGAD_SAGAD_DISPATCH_INTERNAL_H
+#define SAGAD_SAGAD_DISPATCH_INTERNAL_H
+
+#include "base/buf.h"
+#include "proto/reply.h"
+#include "proto/request.h"
+#include "sagad/dispatch.h"
+
+/* Who waits for an answer. */
+struct caller {
+	struct peer *peer; /* held with peer_begin(); NULL once answered or abandoned */
+	bool is_silent;    /* a notification: it gets no answer */
+	char id_json[REQUEST_ID_BYTES];
+};
+
+/* Holds the peer until the answer. */
+void caller_init(struct caller *caller, struct peer *peer, const struct request *request);
+
+/* Sends the answer and lets go of the peer; a caller that was abandoned gets nothing. Empties the buffer. An answer for
+ * which there was no memory becomes a short error. */
+void caller_answer(struct caller *caller, struct buf *answer);
+void caller_answer_error(struct caller *caller, enum code code, const char *message);
+
+/* The methods; each takes the request. call.c: */
+void call_document(struct dispatch *dispatch, struct peer *peer, struct request *request);
+void call_status(struct dispatch *dispatch, struct peer *peer, struct request *request);
+void call_abandon_all(struct dispatch *dispatch);
+void call_free_all(struct dispatch *dispatch);
+
+/* inquiry.c: */
+void inquiry_list(struct dispatch *dispatch, struct peer *peer, struct request *request);
+void inquiry_init(struct dispatch *dispatch, struct peer *peer, struct request *request);
+void inquiry_abandon_all(struct dispatch *dispatch);
+
+/* stats.c: */
+void stats_answer(struct dispatch *dispatch, struct peer *peer, struct request *request);
+
+#endif

@@ -1,0 +1,146 @@
+#include "ports.h"
+
+#include "journal/journal.h"
+#include "stores/neo4j/neo4j.h"
+#include "stores/postgres/postgres.h"
+#include "stores/qdrant/qdrant.h"
+
+/* ---- settings of each adapter ---- */
+
+/* An empty text in the configuration means "not given". */
+static const char *given(const char *text)
+{
+	return text[0] != '\0' ? text : NULL;
+}
+
+static struct pg_config truth_config(const struct config *config)
+{
+	struct pg_config pg = postgres_config_default();
+
+	pg.host = config->postgresql.host;
+	pg.port = (uint16_t)config->postgresql.port;
+	pg.user = given(config->postgresql.user);
+	pg.password = given(config->postgresql.password);
+	pg.dbname = given(config->postgresql.database);
+	pg.search_path = given(config->postgresql.search_path);
+	pg.application_prefix = config->daemon.instance;
+	pg.sslmode = given(config->postgresql.sslmode);
+	pg.sslrootcert = given(config->postgresql.sslrootcert);
+	pg.sslcert = given(config->postgresql.sslcert);
+	pg.sslkey = given(config->postgresql.sslkey);
+	pg.sslcrl = given(config->postgresql.sslcrl);
+	pg.connect_timeout_ms = (uint32_t)config->postgresql.connect_timeout_ms;
+	/* In proportion to the time the daemon itself waits: the server gives up a little later, by itself, on what a
+	 * dropped connection left behind. */
+	pg.lock_timeout_ms = (uint32_t)config->timeouts.postgresql_ms;
+	pg.statement_timeout_ms = 3 * pg.lock_timeout_ms;
+	pg.idle_in_transaction_timeout_ms = 3 * pg.lock_timeout_ms;
+	pg.transaction_timeout_ms = 6 * pg.lock_timeout_ms;
+	pg.n_pivot_connections = (uint32_t)config->postgresql.connections;
+	pg.n_read_connections = (uint32_t)config->postgresql.read_connections;
+	pg.max_batch = (uint32_t)config->postgresql.max_batch;
+	pg.max_batch_bytes = config->postgresql.max_batch_bytes;
+	return pg;
+}
+
+static int qdrant_open(uv_loop_t *loop, const struct config *config, struct log *log, struct store **out_store,
+		       struct err *err)
+{
+	const struct qdrant_config qdrant = {
+		.host = config->qdrant.host,
+		.port = (uint16_t)config->qdrant.port,
+		.is_tls = config->qdrant.use_tls,
+		.ca_file = given(config->qdrant.ca_file),
+		.api_key = given(config->qdrant.api_key),
+		.collection = config->qdrant.collection,
+		.connect_timeout_ms = (uint32_t)config->qdrant.connect_timeout_ms,
+		.admin_timeout_ms = (uint32_t)config->qdrant.admin_timeout_ms,
+		.connections = (uint32_t)config->qdrant.connections,
+		.max_batch = (uint32_t)config->qdrant.max_batch,
+		.max_batch_bytes = config->qdrant.max_batch_bytes,
+		.max_points = (uint32_t)config->qdrant.max_points,
+		.max_body_bytes = config->qdrant.max_body_bytes,
+	};
+
+	return qdrant_create(loop, &qdrant, log, out_store, err);
+}
+
+static int neo4j_open(uv_loop_t *loop, const struct config *config, struct log *log, struct store **out_store,
+		      struct err *err)
+{
+	const struct neo4j_config neo4j = {
+		.url = config->neo4j.url,
+		.ca_file = given(config->neo4j.ca_file),
+		.user = given(config->neo4j.user),
+		.password = given(config->neo4j.password),
+		.database = config->neo4j.database,
+		.connect_timeout_ms = (uint32_t)config->neo4j.connect_timeout_ms,
+		.admin_timeout_ms = (uint32_t)config->neo4j.admin_timeout_ms,
+		.connections = (uint32_t)config->neo4j.connections,
+		.max_batch = (uint32_t)config->neo4j.max_batch,
+		.max_batch_bytes = config->neo4j.max_batch_bytes,
+		.tombstone_ms = config->neo4j.tombstone_ms,
+		.collect_interval_ms = (uint32_t)config->neo4j.collect_interval_ms,
+	};
+
+	return neo4j_create(loop, &neo4j, log, out_store, err);
+}
+
+/* ---- all of them ---- */
+
+/* The names are those in debts, journal and metrics. Their order is that of every array of stores in this process. */
+static int (*const store_openers[])(uv_loop_t *loop, const struct config *config, struct log *log,
+				    struct store **out_store, struct err *err) = {
+	qdrant_open,
+	neo4j_open,
+};
+
+static int journal_open_configured(struct ports *ports, uv_loop_t *loop, const struct config *config, struct log *log,
+				   struct err *err)
+{
+	struct journal_options options = journal_options_default();
+
+	options.keep_ms = config->timeouts.keep_outcomes_ms;
+	return journal_open(loop, config->daemon.journal, log, &options, &ports->journal, err);
+}
+
+int ports_open(struct ports *ports, uv_loop_t *loop, const struct config *config, struct log *log, struct err *err)
+{
+	const struct pg_config pg = truth_config(config);
+	int rc;
+
+	*ports = (struct ports){0};
+	rc = journal_open_configured(ports, loop, config, log, err);
+	if (rc == 0)
+		rc = postgres_create(loop, &pg, log, &ports->truth, err);
+	for (uint32_t i = 0; rc == 0 && i < ARRAY_LEN(store_openers); i++) {
+		rc = store_openers[i](loop, config, log, &ports->stores[i], err);
+		ports->n_stores = i + 1;
+	}
+	return rc;
+}
+
+static void journal_closed(void *arg)
+{
+	struct ports *ports = arg;
+
+	ports->closed(ports);
+}
+
+static void port_closed(void *arg)
+{
+	struct ports *ports = arg;
+
+	ports->n_open--;
+	if (ports->n_open == 0)
+		ports->journal->ops->close(ports->journal, journal_closed, ports);
+}
+
+void ports_close(struct ports *ports, void (*closed)(struct ports *ports))
+{
+	ports->closed = closed;
+	ports->n_open = ports->n_stores + 1;
+	for (uint32_t i = 0; i < ports->n_stores; i++)
+		ports->stores[i]->ops->close(ports->stores[i], port_closed, ports);
+	ports->truth->ops->close(ports->truth, port_closed, ports);
+}

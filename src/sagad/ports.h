@@ -1,0 +1,34 @@
+/* The journal, PostgreSQL and the projection stores of this daemon: the only place that names concrete adapters. A new
+ * store is a line in ports.c. */
+#ifndef SAGAD_SAGAD_PORTS_H
+#define SAGAD_SAGAD_PORTS_H
+
+#include "base/err.h"
+#include "base/log.h"
+#include "port/journal.h"
+#include "port/store.h"
+#include "port/truth.h"
+#include "sagad/config.h"
+
+#include <uv.h>
+
+struct ports {
+	struct journal *journal;
+	struct truth *truth;
+	struct store *stores[STORES_MAX];
+	uint32_t n_stores;
+	uint32_t n_open; /* private: while they are closed */
+	void (*closed)(struct ports *ports);
+};
+
+/* Opens the journal (exclusively; blocking) and makes the adapters, which connect later by themselves. The
+ * configuration is borrowed for the call, `log` until the ports are closed. 0; -EBUSY: another daemon has the journal;
+ * -EINVAL: an adapter refuses its configuration; or the journal's error. After a failure what was opened stays open:
+ * the process is about to end. */
+int ports_open(struct ports *ports, uv_loop_t *loop, const struct config *config, struct log *log,
+	       struct err *err) WARN_UNUSED;
+
+/* Closes the stores, PostgreSQL, and when they are closed the journal; then calls closed(). */
+void ports_close(struct ports *ports, void (*closed)(struct ports *ports));
+
+#endif

@@ -1,0 +1,86 @@
+#include "settings.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Standard streams, loop, journal (three files and a lock), listening sockets, resolver, a reserve. */
+#define FDS_OF_THE_PROCESS 48
+
+struct document_limits settings_limits(const struct config *config)
+{
+	return (struct document_limits){
+		.max_content_bytes = config->limits.max_content_bytes,
+		.max_chunks = (uint32_t)config->limits.max_chunks,
+		.max_dims = (uint32_t)config->limits.max_dims,
+		.dims = (uint32_t)config->schema.dims,
+		.max_entities = (uint32_t)config->limits.max_entities,
+		.max_relationships = (uint32_t)config->limits.max_relationships,
+		.max_name_bytes = config->limits.max_name_bytes,
+		.max_graph_bytes = config->limits.max_graph_bytes,
+		.max_vector_json_bytes = config->limits.max_vector_json_bytes,
+		.max_metadata_depth = (uint32_t)config->limits.max_metadata_depth,
+		.max_metadata_bytes = config->limits.max_metadata_bytes,
+		.refuse_zero_vectors = strcmp(config->schema.distance, "cosine") == 0,
+	};
+}
+
+struct engine_config settings_engine(const struct config *config)
+{
+	return (struct engine_config){
+		.max_sagas = (uint32_t)config->limits.max_sagas,
+		.max_bytes = config->limits.max_bytes,
+		.max_waiting = (uint32_t)config->limits.max_waiting,
+		.max_errands = (uint32_t)config->limits.max_errands,
+		.deadline_ms = config->timeouts.deadline_ms,
+		.max_deadline_ms = config->timeouts.max_deadline_ms,
+		.store_timeout_ms = config->timeouts.store_ms,
+		.truth_timeout_ms = config->timeouts.postgresql_ms,
+		.max_tries = (uint32_t)config->retry.max_tries,
+		.retry = {.base_ns = config->retry.base_ms * NS_PER_MS, .cap_ns = config->retry.cap_ms * NS_PER_MS},
+		.background = {.base_ns = config->retry.background_base_ms * NS_PER_MS,
+			       .cap_ns = config->retry.background_cap_ms * NS_PER_MS},
+		.late_write_window_ms = config->timeouts.late_write_window_ms,
+		.park_after_ms = config->timeouts.park_after_ms,
+		.parked_retry_ms = config->timeouts.parked_retry_ms,
+		.keep_outcomes_ms = config->timeouts.keep_outcomes_ms,
+		.cache_ttl_s = (uint32_t)(config->timeouts.cache_ttl_ms / 1000),
+		.limits = settings_limits(config),
+	};
+}
+
+struct store_schema settings_schema(const struct config *config)
+{
+	struct store_schema schema = {
+		.dims = (uint32_t)config->schema.dims,
+		.hnsw_m = (uint32_t)config->schema.hnsw_m,
+		.hnsw_ef_construct = (uint32_t)config->schema.hnsw_ef_construct,
+		.on_disk = config->schema.on_disk,
+		.quantize_int8 = config->schema.quantize_int8,
+		.ann_index = config->schema.ann_index,
+	};
+
+	(void)snprintf(schema.distance, sizeof(schema.distance), "%s", config->schema.distance); /* one of four words */
+	return schema;
+}
+
+uint32_t settings_spare_fds(const struct config *config)
+{
+	return FDS_OF_THE_PROCESS +
+	       (uint32_t)(config->postgresql.connections + config->postgresql.read_connections +
+			  config->qdrant.connections + config->neo4j.connections + config->redis.connections);
+}
+
+struct server_config settings_server(const struct config *config)
+{
+	return (struct server_config){
+		.fd = -1,
+		.socket_gid = (gid_t)-1,
+		.max_line_bytes = config->limits.max_line_bytes,
+		.max_buffered_bytes = config->limits.max_buffered_bytes,
+		.max_clients = (uint32_t)config->limits.max_clients,
+		.spare_fds = settings_spare_fds(config),
+		.max_jobs = (uint32_t)config->limits.max_client_jobs,
+		.max_unsent_bytes = config->limits.max_client_bytes,
+		.stall_ms = config->timeouts.client_idle_write_ms,
+	};
+}

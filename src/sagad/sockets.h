@@ -1,0 +1,31 @@
+/* The daemon's two sockets: jobs and administration. */
+#ifndef SAGAD_SAGAD_SOCKETS_H
+#define SAGAD_SAGAD_SOCKETS_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "net/server.h"
+#include "sagad/config.h"
+#include "sagad/dispatch.h"
+
+#include <stdint.h>
+#include <uv.h>
+
+struct sockets {
+	struct server *jobs;
+	struct server *admin;
+	struct buf full_line; /* what a client is told that is turned away */
+	struct buf forbidden_line;
+	uint32_t n_open; /* while they are closed */
+	void (*closed)(struct sockets *sockets);
+};
+
+/* Listens on both. The configuration is borrowed for the call, the rest until closed(). 0; -EADDRINUSE: another daemon
+ * listens there; or another negative errno. */
+int sockets_open(struct sockets *sockets, uv_loop_t *loop, const struct config *config, struct dispatch *dispatch,
+		 struct log *log, struct err *err) WARN_UNUSED;
+
+/* Takes no more clients and no more lines; answers that are ready are sent for flush_ms at most. Then closed(). */
+void sockets_close(struct sockets *sockets, uint64_t flush_ms, void (*closed)(struct sockets *sockets));
+
+#endif
