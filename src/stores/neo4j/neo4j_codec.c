@@ -97,12 +97,13 @@ static void neo4j_put_str(struct neo4j_maker *maker, yyjson_mut_val *row, const 
 }
 
 /* "p": the client's properties and our ordinal. */
-static void neo4j_put_properties(struct neo4j_maker *maker, yyjson_mut_val *row, uint32_t ordinal, struct str json)
+static void neo4j_put_properties(struct neo4j_maker *maker, yyjson_mut_val *row, uint32_t ordinal,
+				 enum neo4j_owner owner, struct str json)
 {
 	yyjson_mut_val *map = yyjson_mut_obj_add_obj(maker->doc, row, "p");
 
 	if (!yyjson_mut_obj_add_uint(maker->doc, map, "ordinal", ordinal) ||
-	    neo4j_properties_add(maker->doc, map, json) != 0)
+	    neo4j_properties_add(maker->doc, map, owner, json) != 0)
 		maker->failed = true;
 }
 
@@ -139,7 +140,7 @@ static yyjson_mut_val *neo4j_mentions(struct neo4j_maker *maker, const struct ne
 		neo4j_put_str(maker, row, "k", str_of(entity->key));
 		neo4j_put_str(maker, row, "t", entity->type);
 		neo4j_put_str(maker, row, "n", entity->name);
-		neo4j_put_properties(maker, row, mention->ordinal, entity->properties_json);
+		neo4j_put_properties(maker, row, mention->ordinal, NEO4J_MENTION, entity->properties_json);
 	}
 	return list;
 }
@@ -154,7 +155,7 @@ static void neo4j_put_relation(struct neo4j_maker *maker, yyjson_mut_val *list, 
 	neo4j_put_str(maker, row, "a", str_of(document->entities[relationship->from].key));
 	neo4j_put_str(maker, row, "b", str_of(document->entities[relationship->to].key));
 	neo4j_put_str(maker, row, "t", relationship->type);
-	neo4j_put_properties(maker, row, relation->ordinal, relationship->properties_json);
+	neo4j_put_properties(maker, row, relation->ordinal, NEO4J_RELATIONSHIP, relationship->properties_json);
 }
 
 static void neo4j_relate_dynamic(struct neo4j_maker *maker, const struct neo4j_rows *rows)

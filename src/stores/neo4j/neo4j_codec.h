@@ -10,9 +10,9 @@
  * the label Uncollected while its `keys` name entities that the collector has to look at.
  *
  * Properties: null is left out; strings, booleans, numbers and lists of one of these kinds go as they are; anything
- * else (objects, mixed lists, integers over 64 bits, numbers that are infinite as a double) goes as its JSON text. A
- * name that sagad uses itself gets a '_' behind it, and so does such a name with '_'s already behind it, so that two
- * names never become one: `name` is `name_`, `name_` is `name__`. The empty name, which Neo4j can't hold, is '_'. */
+ * else (objects, mixed lists, integers over 64 bits, numbers that are infinite as a double) goes as its JSON text.
+ * Names that sagad uses itself (entities: key, type, name, saga_id, ordinal, updated_by; relationships: saga_id,
+ * document_id, ordinal) are refused by the protocol, and left out here. */
 #ifndef SAGAD_STORES_NEO4J_NEO4J_CODEC_H
 #define SAGAD_STORES_NEO4J_NEO4J_CODEC_H
 

@@ -1,4 +1,4 @@
-/* Properties: which values go as they are, which as text, and under which name. */
+/* Properties: which go as they are, which as text, and which don't. */
 #include "neo4j_properties.h"
 
 #include <errno.h>
@@ -9,38 +9,22 @@
 
 /* ---- names ---- */
 
-/* What sagad itself writes to mentions, relationships and entities. One list for all three: a property keeps its name
- * on its way from the mention to the entity. */
-static const char *const neo4j_reserved[] = {"",    "ordinal", "saga_id", "document_id",
-					     "key", "type",    "name",    "updated_by"};
+/* What sagad itself writes. The protocol refuses these names already; a second wall, because they carry the graph's own
+ * meaning. The empty name is one that Neo4j can't hold. */
+static const char *const neo4j_reserved_mention[] = {"",        "key",     "type",       "name",
+						     "saga_id", "ordinal", "updated_by", NULL};
+static const char *const neo4j_reserved_relationship[] = {"", "saga_id", "document_id", "ordinal", NULL};
 
-static bool neo4j_name_is_reserved(const char *name, size_t len)
+static bool neo4j_is_reserved(enum neo4j_owner owner, yyjson_val *key)
 {
-	while (len > 0 && name[len - 1] == '_')
-		len--;
-	for (size_t i = 0; i < ARRAY_LEN(neo4j_reserved); i++)
-		if (strlen(neo4j_reserved[i]) == len && memcmp(neo4j_reserved[i], name, len) == 0)
+	const char *const *names = neo4j_reserved_mention;
+
+	if (owner == NEO4J_RELATIONSHIP)
+		names = neo4j_reserved_relationship;
+	for (; *names != NULL; names++)
+		if (yyjson_equals_str(key, *names))
 			return true;
 	return false;
-}
-
-static yyjson_mut_val *neo4j_name(yyjson_mut_doc *doc, yyjson_val *key)
-{
-	const char *name = yyjson_get_str(key);
-	size_t len = yyjson_get_len(key);
-	yyjson_mut_val *made;
-	char *longer;
-
-	if (!neo4j_name_is_reserved(name, len))
-		return yyjson_mut_strncpy(doc, name, len);
-	longer = malloc(len + 1);
-	if (longer == NULL)
-		return NULL;
-	memcpy(longer, name, len);
-	longer[len] = '_';
-	made = yyjson_mut_strncpy(doc, longer, len + 1);
-	free(longer);
-	return made;
 }
 
 /* ---- values ---- */
@@ -111,7 +95,7 @@ static yyjson_mut_val *neo4j_value(yyjson_mut_doc *doc, yyjson_val *value)
 	return fits ? yyjson_val_mut_copy(doc, value) : neo4j_json_text(doc, value);
 }
 
-int neo4j_properties_add(yyjson_mut_doc *doc, yyjson_mut_val *map, struct str json)
+int neo4j_properties_add(yyjson_mut_doc *doc, yyjson_mut_val *map, enum neo4j_owner owner, struct str json)
 {
 	yyjson_doc *read;
 	yyjson_val *root, *key, *value;
@@ -126,9 +110,9 @@ int neo4j_properties_add(yyjson_mut_doc *doc, yyjson_mut_val *map, struct str js
 		rc = -EINVAL;
 	yyjson_obj_foreach(root, i, n, key, value)
 	{
-		if (rc != 0 || yyjson_is_null(value))
+		if (rc != 0 || yyjson_is_null(value) || neo4j_is_reserved(owner, key))
 			continue;
-		if (!yyjson_mut_obj_add(map, neo4j_name(doc, key), neo4j_value(doc, value)))
+		if (!yyjson_mut_obj_add(map, yyjson_val_mut_copy(doc, key), neo4j_value(doc, value)))
 			rc = -ENOMEM;
 	}
 	yyjson_doc_free(read);

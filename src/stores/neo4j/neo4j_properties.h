@@ -7,8 +7,11 @@
 
 #include <yyjson.h>
 
+/* On what they are written. */
+enum neo4j_owner { NEO4J_MENTION, NEO4J_RELATIONSHIP };
+
 /* Adds the members of `json` (an object's text; absent: none) to `map`. 0, -ENOMEM, or -EINVAL: not an object. The text
  * may go afterwards: what is needed is copied. */
-int neo4j_properties_add(yyjson_mut_doc *doc, yyjson_mut_val *map, struct str json) WARN_UNUSED;
+int neo4j_properties_add(yyjson_mut_doc *doc, yyjson_mut_val *map, enum neo4j_owner owner, struct str json) WARN_UNUSED;
 
 #endif
