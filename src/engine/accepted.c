@@ -55,13 +55,21 @@ void accepted_on_run_reaped(struct accepted *accepted)
 	accepted_maybe_free(accepted);
 }
 
+/* The saga whose version answers the job: not that of an attempt which found nothing to do. */
+static struct uuid accepted_made(const struct outcome *outcome)
+{
+	if (outcome->kind == OUTCOME_UNCHANGED)
+		return outcome->version;
+	return outcome->kind == OUTCOME_ABSENT ? UUID_NIL : outcome->saga;
+}
+
 static void accepted_note_end(struct accepted *accepted, const struct outcome *outcome)
 {
 	struct journal *journal = accepted->engine->journal;
 	struct journal_req req = {
 		.op = outcome->kind == OUTCOME_FAILED ? JOURNAL_JOB_FAILED : JOURNAL_JOB_DONE,
 		.saga = accepted->id,
-		.made = outcome->saga,
+		.made = accepted_made(outcome),
 		.unix_ms = accepted->engine->now.unix_ms,
 		.code = code_name(outcome->code),
 		.reason = outcome->err.text,

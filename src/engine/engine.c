@@ -42,15 +42,32 @@ uint64_t engine_after_ms(const struct engine *engine, uint64_t ms)
 	return engine->now.mono_ns + ms * NS_PER_MS;
 }
 
-struct uuid engine_new_id(struct engine *engine)
+static uint64_t engine_ms_of(const struct uuid *id)
 {
-	uint64_t high = rng_next(&engine->rng);
-	struct uuid made = uuid_make_v7((uint64_t)engine->now.unix_ms, high, rng_next(&engine->rng));
+	uint64_t ms = 0;
 
-	if (uuid_compare(&made, &engine->last_id) <= 0)
-		made = uuid_next_v7(&engine->last_id);
+	for (unsigned i = 0; i < 6; i++)
+		ms = ms << 8 | id->bytes[i];
+	return ms;
+}
+
+/* Behind a clock that went back the time part counts on, but the rest is drawn anew for each id: "the next one" would be
+ * an id that an earlier run of this daemon may have used, with removals of it still on their way. */
+struct uuid engine_new_id_above(struct engine *engine, const struct uuid *floor)
+{
+	const struct uuid *above = uuid_compare(floor, &engine->last_id) > 0 ? floor : &engine->last_id;
+	uint64_t ms = (uint64_t)engine->now.unix_ms, high = rng_next(&engine->rng), low = rng_next(&engine->rng);
+	struct uuid made = uuid_make_v7(ms, high, low);
+
+	if (uuid_compare(&made, above) <= 0)
+		made = uuid_make_v7(engine_ms_of(above) + 1, high, low);
 	engine->last_id = made;
 	return made;
+}
+
+struct uuid engine_new_id(struct engine *engine)
+{
+	return engine_new_id_above(engine, &engine->last_id);
 }
 
 void engine_journal_note(struct engine *engine, enum journal_op op, const struct uuid *saga)
@@ -195,6 +212,11 @@ void engine_ask(struct engine *engine, struct engine_query *query)
 	list_append(&engine->asked, &query->node);
 }
 
+void engine_nudge(struct engine *engine)
+{
+	recover_nudge(engine);
+}
+
 /* Why this job can't be taken now; CODE_NONE: it can. */
 static enum code engine_refusal(const struct engine *engine, const struct engine_job *job, const char **out_text)
 {
@@ -335,7 +357,7 @@ static bool engine_take_inboxes(struct engine *engine)
 		query_on_lookup(engine, container_of(node, struct journal_lookup_req, node));
 		any = true;
 	}
-	while ((node = list_take_first(&engine->submitted)) != NULL) {
+	while (!recover_is_smooth(engine) && (node = list_take_first(&engine->submitted)) != NULL) {
 		engine_admit(engine, container_of(node, struct engine_job, node));
 		any = true;
 	}

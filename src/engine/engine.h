@@ -75,7 +75,8 @@ struct engine_query {
 };
 
 enum engine_phase {
-	ENGINE_CLAIMING,   /* waits for PostgreSQL to become the owner; jobs are refused as not ready */
+	ENGINE_CLAIMING, /* waits for PostgreSQL to become the owner; jobs wait for the first try, then they are refused
+			  */
 	ENGINE_RECOVERING, /* is the owner; reads the ledger, loads debts */
 	ENGINE_RUNNING,
 	ENGINE_DRAINING, /* no new jobs; what runs is finished */
@@ -115,6 +116,9 @@ void engine_submit(struct engine *engine, struct engine_job *job);
 
 /* Answers document.status through query->done(); from the engine itself, PostgreSQL or the journal. */
 void engine_ask(struct engine *engine, struct engine_query *query);
+
+/* What the start waits for may have come (the schema was made): try again now instead of after the backoff. */
+void engine_nudge(struct engine *engine);
 
 /* Does everything that can be done at this moment. */
 void engine_turn(struct engine *engine, const struct moment *now);

@@ -140,6 +140,20 @@ static void recover_wait(struct recovery *recovery, const char *what, const stru
 		   engine->now.mono_ns + backoff_wait_ns(&engine->config.background, recovery->tries, &engine->rng));
 }
 
+bool recover_is_smooth(const struct engine *engine)
+{
+	return (engine->phase == ENGINE_CLAIMING || engine->phase == ENGINE_RECOVERING) && engine->recovery != NULL &&
+	       engine->recovery->tries == 0;
+}
+
+void recover_nudge(struct engine *engine)
+{
+	if (engine->recovery == NULL)
+		return;
+	engine->recovery->tries = 0;
+	timers_cancel(&engine->timers, &engine->recovery->timer);
+}
+
 const char *recover_reason(const struct engine *engine)
 {
 	return engine->recovery->last_error.text[0] != '\0' ? engine->recovery->last_error.text : NULL;

@@ -16,6 +16,12 @@ void recover_fini(struct engine *engine);
 /* Looks at what ended since the last turn and goes on. True when something was done. */
 bool recover_turn(struct engine *engine);
 
+/* Is the start under way without a failure so far? Then jobs wait for its end: it is a matter of milliseconds. */
+bool recover_is_smooth(const struct engine *engine);
+
+/* Ends a backoff. */
+void recover_nudge(struct engine *engine);
+
 /* What the start waits for; NULL: nothing in particular. */
 const char *recover_reason(const struct engine *engine);
 

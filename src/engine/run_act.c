@@ -41,15 +41,8 @@ static void run_close_intent(struct run *run)
  * does. */
 static void run_act_rename(struct run *run)
 {
-	struct engine *engine = run->engine;
-	struct uuid next = uuid_next_v7(&run->saga.replaced);
-
 	run_close_intent(run);
-	run->saga.id = engine_new_id(engine);
-	if (uuid_compare(&run->saga.id, &next) < 0) {
-		run->saga.id = next;
-		engine->last_id = next;
-	}
+	run->saga.id = engine_new_id_above(run->engine, &run->saga.replaced);
 }
 
 static void run_act_read(struct run *run)

@@ -56,6 +56,9 @@ void engine_halt(struct engine *engine, enum code code, const struct err *err);
 /* A saga id greater than any made before. */
 struct uuid engine_new_id(struct engine *engine);
 
+/* ... and greater than `floor`, whatever the clock does. */
+struct uuid engine_new_id_above(struct engine *engine, const struct uuid *floor);
+
 uint64_t engine_after_ms(const struct engine *engine, uint64_t ms);
 
 /* A note to the journal that nobody waits for. */

@@ -299,6 +299,7 @@ static void init_surveyed(struct survey *survey)
 
 	if (survey_is_well(survey) && !survey->check_only)
 		init_adopt(inquiry->dispatch, &survey->schema);
+	engine_nudge(inquiry->dispatch->engine); /* a start that waited for the schema need not wait any longer */
 	if (inquiry->caller.peer != NULL)
 		init_answer(inquiry);
 	inquiry->is_surveyed = true;

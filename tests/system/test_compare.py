@@ -2,11 +2,8 @@
 import json
 import lzma
 import os
-import shlex
-import shutil
 import subprocess
 import sys
-import tempfile
 
 import pytest
 
@@ -48,26 +45,12 @@ def tool(environment, *arguments):
 
 
 @pytest.fixture(scope="module")
-def environment():
-    """Stores of its own: these tests wipe them."""
-    # Not below pytest's own folder: the servers aren't root, and each pytest
-    # that starts closes that one to others.
-    folder = tempfile.mkdtemp(prefix="sagad-compare.", dir="/var/tmp")
-    os.chmod(folder, 0o755)
-    bare = {k: v for k, v in os.environ.items()
-            if not k.startswith(("POSTGRES_", "QDRANT_", "NEO4J_", "REDIS_"))}
-    bare["SAGAD_STORES_DIR"] = folder
-    try:
-        up = tool(bare, "stores", "up")
-        assert up.returncode == 0, up.stdout + up.stderr
-        addresses = dict(
-            word.split("=", 1)
-            for line in tool(bare, "stores", "env").stdout.splitlines()
-            for word in shlex.split(line) if "=" in word)
-        yield {**bare, **addresses}
-    finally:
-        tool(bare, "stores", "down")
-        shutil.rmtree(folder)
+def environment(world):
+    """Addresses of the shared stores, which these tests fill by hand."""
+    world.reset()
+    yield {**{k: v for k, v in os.environ.items() if not k.startswith(
+        ("POSTGRES_", "QDRANT_", "NEO4J_", "REDIS_"))}, **world.environ}
+    world.reset()
 
 
 @pytest.fixture(scope="module", params=["vector", "real[]"])

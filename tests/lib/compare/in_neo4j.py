@@ -75,6 +75,8 @@ class _Graph:
                  "Tombstone": self.tombstones}
         rows = session.run("MATCH (n) RETURN elementId(n), labels(n), properties(n)")
         for node, labels, properties in rows:
+            # Documents and tombstones share this label for its constraint.
+            labels = [label for label in labels if label != "Version"]
             if len(labels) == 1 and labels[0] in kinds:
                 kinds[labels[0]][node] = properties
             else:

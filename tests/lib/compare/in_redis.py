@@ -1,7 +1,7 @@
 """Holds the cache against PostgreSQL's documents.
 
 At rest a live key has the document's version, whole, or has run out; nothing
-else stays below sagad's prefix.
+else stays below sagad's prefix but marks of dead sagas, for a time.
 """
 import json
 
@@ -16,6 +16,15 @@ def live_key(stores, document):
 
 def stage_key(stores, document, saga):
     return "%sstage:{%s}:%s" % (stores.redis_prefix, document, saga)
+
+
+def fence_key(stores, document, saga):
+    return "%sdead:{%s}:%s" % (stores.redis_prefix, document, saga)
+
+
+def _is_fence(stores, key):
+    """The mark of a removed saga, which stays for a time."""
+    return key.startswith(stores.redis_prefix + "dead:{")
 
 
 def _want(document):
@@ -51,6 +60,7 @@ def _compare(stores, report, document, key):
 def compare(stores, report, documents):
     live = {live_key(stores, name): d for name, d in documents.items()}
     stage = {stage_key(stores, d.id, d.version) for d in documents.values()}
+    fenced = {fence_key(stores, d.id, d.version) for d in documents.values()}
     number = 0
     # SCAN may give a key twice.
     for key in sorted(set(stores.redis.scan_iter(
@@ -60,7 +70,7 @@ def compare(stores, report, documents):
             continue
         if key in live and kind == "string":
             number += _compare(stores, report, live[key], key)
-        elif key in stage:
+        elif key in stage or (_is_fence(stores, key) and key not in fenced):
             report.collect(STORE, key)
         else:
             report.add(STORE, "", "key " + key, model.NOTHING, kind)

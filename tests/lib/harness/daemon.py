@@ -1,0 +1,179 @@
+"""A sagad of a test's own: folder, configuration, sockets, journal, log."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .client import Client
+from .waiting import eventually
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+
+# Small, so that failures show soon; the stores answer within milliseconds.
+SETTINGS = {
+    "daemon.log_level": "debug",
+    "daemon.drain_timeout": "10s",
+    "timeouts.deadline": "10s",
+    "timeouts.store": "2s",
+    "timeouts.postgresql": "2s",
+    "timeouts.late_write_window": "2s",
+    "timeouts.client_write": "2s",
+    "retry.max_tries": 3,
+    "retry.base": "10ms",
+    "retry.cap": "100ms",
+    "retry.background_base": "50ms",
+    "retry.background_cap": "500ms",
+    "postgresql.connect_timeout": "1s",
+    "postgresql.connections": 2,
+    "qdrant.connect_timeout": "1s",
+    "neo4j.connect_timeout": "1s",
+    "neo4j.collect_interval": "300ms",
+    "redis.connect_timeout": "1s",
+}
+
+
+def program(name):
+    """A binary out of the build folder that SAGAD_BUILD names (default: build/release)."""
+    folder = Path(os.environ.get("SAGAD_BUILD") or "release")
+    if not folder.is_absolute():
+        folder = CHECKOUT / folder if (CHECKOUT / folder / "build.ninja").exists() else CHECKOUT / "build" / folder
+    found = folder / "src" / name / name
+    assert found.exists(), f"{found} is missing: run tools/build {folder.name}"
+    return found
+
+
+def config_text(settings):
+    """Settings by "section.key" in the form of the configuration file."""
+    sections = {}
+    for key, value in settings.items():
+        section, name = key.split(".")
+        sections.setdefault(section, []).append(f"  {name} = {json.dumps(value, ensure_ascii=False)};")
+    return "".join("%s = {\n%s\n};\n" % (name, "\n".join(lines)) for name, lines in sections.items())
+
+
+class Daemon:
+    """Started by start(); `environ` leads it to its stores."""
+
+    def __init__(self, environ, settings=None, journal=None):
+        self.folder = Path(tempfile.mkdtemp(prefix="sagad-test-"))
+        self.environ = dict(environ)
+        self.jobs_path = self.folder / "jobs.sock"
+        self.admin_path = self.folder / "admin.sock"
+        self.journal = journal or self.folder / "journal.sqlite"
+        self.config = self.folder / "sagad.conf"
+        self.log_path = self.folder / "log"
+        self.settings = {**SETTINGS, **(settings or {})}
+        self.process = None
+        self.n_starts = 0
+
+    def write_config(self):
+        own = {"daemon.jobs_socket": str(self.jobs_path), "daemon.admin_socket": str(self.admin_path),
+               "daemon.journal": str(self.journal)}
+        self.config.write_text(config_text({**self.settings, **own}), encoding="utf-8")
+        self.config.chmod(0o600)
+
+    def command(self, *options):
+        return [str(program("sagad")), "--config", str(self.config), *options]
+
+    def environment(self):
+        keep = {key: os.environ[key] for key in ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS") if key in os.environ}
+        return {**keep, **self.environ}
+
+    def launch(self, *options):
+        """Start the process and don't wait for anything."""
+        self.write_config()
+        self.n_starts += 1
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(self.command(*options), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env=self.environment(), cwd=self.folder)
+        return self
+
+    def start(self, *options, timeout_s=20):
+        """Start, and wait until it takes jobs."""
+        self.launch(*options)
+        self.wait_ready(timeout_s)
+        return self
+
+    def wait_ready(self, timeout_s=20):
+        """Recovered: it answers hello, and the engine runs."""
+        def is_ready():
+            assert self.is_alive(), f"the daemon ended with {self.process.returncode}:\n{self.log()[-3000:]}"
+            try:
+                return self.stats()["phase"] == 2
+            except OSError:
+                return False
+        eventually(is_ready, timeout_s, what=lambda: self.log()[-3000:])
+
+    def is_alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self):
+        """SIGKILL; returns when it is gone."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def terminate(self):
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait_exit(self, timeout_s=20):
+        """The exit code."""
+        return self.process.wait(timeout_s)
+
+    def stop(self):
+        """SIGTERM and the exit code."""
+        if not self.is_alive():
+            return self.process.returncode if self.process else None
+        self.terminate()
+        return self.wait_exit()
+
+    def end(self):
+        """At a fixture's end: gone, and its folder too. A sanitizer's report fails the test here."""
+        self.kill()
+        log = self.log()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for word in ("ERROR: AddressSanitizer", "runtime error:", "MUST failed"):
+            assert word not in log, log[log.index(word) - 200:][:4000]
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def jobs(self, timeout_s=30):
+        return Client(self.jobs_path, timeout_s)
+
+    def admin(self, timeout_s=30):
+        return Client(self.admin_path, timeout_s)
+
+    def stats(self):
+        with self.admin(5) as client:
+            return client.call("sagad.stats").result
+
+    def init(self, **options):
+        with self.admin() as client:
+            answer = client.call("store.init", **options)
+            assert answer.is_ok, answer
+            return answer
+
+    def settle(self, timeout_s=15):
+        """Wait until nothing runs, nothing is owed, and the second removals after an abort are done."""
+        def is_settled():
+            stats = self.stats()
+            busy = {name: stats[name] for name in ("sagas", "errands", "jobs_accepted") if stats[name]}
+            assert not busy, f"still busy: {busy}"
+            return True
+        eventually(is_settled, timeout_s)
+
+    def wait_log(self, text, timeout_s=10):
+        eventually(lambda: text in self.log(), timeout_s, what=f"{text!r} isn't in the log")
+
+    def memory_bytes(self):
+        """Resident set of the running process."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        return 0
+
