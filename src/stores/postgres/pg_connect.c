@@ -196,8 +196,8 @@ static void pg_connect_on_greeted(struct pg_exchange *exchange, const struct pg_
 	struct pg_conn *conn = container_of(exchange, struct pg_conn, greeting);
 	struct err why;
 
-	if (end->kind == PG_END_LOST)
-		return; /* pg_conn_lose() has seen to it */
+	if (conn->state != PG_CONN_GREETING)
+		return; /* lost: pg_conn_lose() has seen to it */
 	if (end->kind == PG_END_ERROR) {
 		(void)err_set(&why, 0, "the session's settings were refused: %.300s", end->err.text);
 		pg_conn_lose(conn, end->verdict == VERDICT_MISCONFIGURED ? end->verdict : VERDICT_OUTAGE, why.text);

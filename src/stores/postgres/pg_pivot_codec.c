@@ -22,7 +22,7 @@ static const char sql_lock[] = "SELECT 1 FROM documents WHERE id = ANY($1) ORDER
 
 static const char sql_ledger[] = "INSERT INTO sagad_ledger (saga_id, document_id, idempotency_key, outcome, is_delete, "
 				 "content_hash, created_at) "
-				 "SELECT p.saga, p.id, p.key, 'committed', p.is_delete, p.hash, clock_timestamp() "
+				 "SELECT p.saga, p.id, p.key, 'committed', p.is_delete, p.hash, now() "
 				 "FROM unnest($2, $3, $4, $5, $6, $7) AS p(saga, id, key, expected, is_delete, hash) "
 				 "LEFT JOIN documents d ON d.id = p.id "
 				 "WHERE d.version IS NOT DISTINCT FROM p.expected "
@@ -35,8 +35,8 @@ static const char sql_ledger[] = "INSERT INTO sagad_ledger (saga_id, document_id
 static const char sql_update[] =
 	"UPDATE documents d SET title = p.title, source = p.source, content = p.content, metadata = p.metadata, "
 	"content_hash = p.hash, version = p.saga, chunk_count = p.chunk_count, ingestion_status = " DOCUMENT_STATUS ", "
-	"created_at = CASE WHEN d.ingestion_status = 'DELETED' THEN clock_timestamp() ELSE d.created_at END, "
-	"updated_at = clock_timestamp() "
+	"created_at = CASE WHEN d.ingestion_status = 'DELETED' THEN now() ELSE d.created_at END, "
+	"updated_at = now() "
 	"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
 	"AS p(saga, id, expected, " DOCUMENT_COLUMNS ") "
 	"JOIN sagad_ledger l ON l.saga_id = p.saga AND l.xmin = pg_current_xact_id()::xid "
@@ -46,7 +46,7 @@ static const char sql_insert[] =
 	"INSERT INTO documents (id, title, source, content, metadata, content_hash, version, chunk_count, "
 	"ingestion_status, created_at, updated_at) "
 	"SELECT p.id, p.title, p.source, p.content, p.metadata, p.hash, p.saga, p.chunk_count, " DOCUMENT_STATUS ", "
-	"clock_timestamp(), clock_timestamp() "
+	"now(), now() "
 	"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
 	"AS p(saga, id, expected, " DOCUMENT_COLUMNS ") "
 	"JOIN sagad_ledger l ON l.saga_id = p.saga AND l.xmin = pg_current_xact_id()::xid";
@@ -83,7 +83,7 @@ static const char sql_relationships[] =
 /* A debt that an earlier pivot left for the same work stays: once paid is paid for both. */
 static const char sql_debts[] =
 	"INSERT INTO sagad_debts (store, op, saga_id, owner, document_id, chunk_count, created_at) "
-	"SELECT b.store, b.op, b.saga, p.saga, p.id, b.chunk_count, clock_timestamp() FROM " MINE
+	"SELECT b.store, b.op, b.saga, p.saga, p.id, b.chunk_count, now() FROM " MINE
 	"JOIN unnest($3, $4, $5, $6, $7) AS b(nth, store, op, saga, chunk_count) ON b.nth = p.nth "
 	"ON CONFLICT (store, op, saga_id) DO NOTHING";
 

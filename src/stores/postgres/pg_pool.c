@@ -46,8 +46,10 @@ static void pg_job_on_ended(struct pg_exchange *exchange, const struct pg_end *e
 
 	job->pool->was_tried = true;
 	job->pool->latency_ns = uv_hrtime() - job->sent_ns;
-	if (end->kind == PG_END_LOST) {
+	/* An ERROR of the server's own stays one when the connection dies behind it. */
+	if (job->conn->state != PG_CONN_BUSY)
 		job->conn = NULL;
+	if (end->kind == PG_END_LOST) {
 		job->pool->last_error = end->err;
 	} else {
 		err_clear(
@@ -299,7 +301,7 @@ void pg_pool_fini(struct pg_pool *pool)
 }
 
 /* Ends the jobs that no exchange ends: those that wait and those that pause. */
-static void pg_pool_end_jobs(struct pg_pool *pool, struct list *jobs, enum verdict verdict)
+static void pg_pool_end_jobs(struct list *jobs, enum verdict verdict)
 {
 	struct err err;
 
@@ -316,10 +318,10 @@ void pg_pool_close(struct pg_pool *pool, void (*closed)(struct pg_pool *pool))
 {
 	pool->is_closing = true;
 	pool->closed = closed;
-	pg_pool_end_jobs(pool, &pool->waiting, VERDICT_OUTAGE);
+	pg_pool_end_jobs(&pool->waiting, VERDICT_OUTAGE);
 	for (uint32_t i = 0; i < pool->n_conns; i++)
 		pg_conn_close(&pool->conns[i].conn);
-	pg_pool_end_jobs(pool, &pool->running, VERDICT_DOUBT);
+	pg_pool_end_jobs(&pool->running, VERDICT_DOUBT);
 	for (uint32_t i = 0; i < pool->n_jobs; i++) {
 		uv_close((uv_handle_t *)&pool->jobs[i].deadline, pg_pool_on_deadline_closed);
 		uv_close((uv_handle_t *)&pool->jobs[i].pause, pg_pool_on_pause_closed);
