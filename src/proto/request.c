@@ -4,7 +4,7 @@
 #include "options.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,7 +93,7 @@ static int request_read_id(struct reader *reader, yyjson_val *root, struct reque
 	reader->fault->is_notification = id == NULL;
 	if (id == NULL || yyjson_is_null(id))
 		return 0;
-	if (yyjson_is_str(id) || yyjson_is_num(id) || yyjson_is_raw(id))
+	if (yyjson_is_str(id) || yyjson_is_raw(id) || (yyjson_is_num(id) && isfinite(yyjson_get_num(id))))
 		text = yyjson_val_write(id, YYJSON_WRITE_NOFLAG, &len);
 	if (text == NULL || len >= REQUEST_ID_BYTES) {
 		free(text);
