@@ -165,6 +165,9 @@ static int client_lose(struct sagad_client *client, int rc, const char *what)
 
 static int client_no_connection(struct sagad_client *client)
 {
+	/* How it was lost says more than that it is lost. */
+	if (client->err.text[0] != '\0')
+		return -ENOTCONN;
 	return err_set(&client->err, -ENOTCONN, "%s: the connection is gone; connect again", client->path);
 }
 

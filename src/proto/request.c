@@ -82,6 +82,14 @@ static void request_note_document(struct reader *reader, yyjson_val *params)
 				(struct str){yyjson_get_str(id), yyjson_get_len(id)});
 }
 
+/* NaN and Infinity, which the reader lets through, come as raw text like big numbers do. */
+static bool request_is_number(yyjson_val *val)
+{
+	if (yyjson_is_raw(val))
+		return isfinite(strtod(yyjson_get_raw(val), NULL));
+	return yyjson_is_num(val) && isfinite(yyjson_get_num(val));
+}
+
 /* Reads the id first, since every answer wants it. */
 static int request_read_id(struct reader *reader, yyjson_val *root, struct request *draft)
 {
@@ -93,7 +101,7 @@ static int request_read_id(struct reader *reader, yyjson_val *root, struct reque
 	reader->fault->is_notification = id == NULL;
 	if (id == NULL || yyjson_is_null(id))
 		return 0;
-	if (yyjson_is_str(id) || yyjson_is_raw(id) || (yyjson_is_num(id) && isfinite(yyjson_get_num(id))))
+	if (yyjson_is_str(id) || request_is_number(id))
 		text = yyjson_val_write(id, YYJSON_WRITE_NOFLAG, &len);
 	if (text == NULL || len >= REQUEST_ID_BYTES) {
 		free(text);
