@@ -101,13 +101,41 @@ class _Graph:
         return [properties.get("type"), properties.get("name")]
 
 
-def _check_entities(report, graph):
+def _newest_givers(documents):
+    """Of each entity: the version and the properties of the newest document that gives it any."""
+    givers = {}
+    for document in documents.values():
+        for entity in document.entities:
+            given = {n: v for n, v in entity.properties.items() if v is not None}
+            name = (entity.type, entity.name)
+            if given and document.version > givers.get(name, ("", {}))[0]:
+                givers[name] = (document.version, given)
+    return givers
+
+
+def _check_published(report, at, giver, have):
+    """Properties reach the entity by publishing, newest version last; those of
+    versions that are gone may still be there, and no others."""
+    by = have.get("updated_by", "")
+    if by < giver[0]:
+        report.add(STORE, "", "%s: published by" % at, giver[0], by)
+    for name, value in giver[1].items() if by == giver[0] else ():
+        if not same_property(value, have.get(name)):
+            report.add(STORE, "", "%s: %s" % (at, name), value, have.get(name))
+    if not by and have.keys() - {"key", "type", "name"}:
+        report.add(STORE, "", at, model.Words("no properties of its own"), have)
+
+
+def _check_entities(report, graph, documents):
+    givers = _newest_givers(documents)
     for node, have in graph.entities.items():
-        want = {"type": have.get("type"), "name": have.get("name")}
-        want["key"] = entity_key(str(want["type"]), str(want["name"]))
-        _properties(report, "", "entity %s" % graph.name(node), want, have)
+        at = "entity %s" % graph.name(node)
+        kind, name = have.get("type"), have.get("name")
+        report.check(STORE, "", "%s: key" % at, entity_key(str(kind), str(name)),
+                     have.get("key"))
+        _check_published(report, at, givers.get((kind, name), ("", {})), have)
         if node not in graph.touched:
-            report.collect(STORE, "entity %s" % graph.name(node))
+            report.collect(STORE, at)
 
 
 def _check_tombstones(report, graph, versions):
@@ -195,7 +223,7 @@ def compare(stores, report, documents):
     versions = {d.version: d for d in documents.values()}
     with stores.neo4j.session(database=stores.neo4j_database) as session:
         graph = _Graph(session, report)
-    _check_entities(report, graph)
+    _check_entities(report, graph, documents)
     _check_tombstones(report, graph, versions)
     _check_documents(report, graph, documents, versions)
     _check_typed(report, graph, documents, versions)
