@@ -81,7 +81,8 @@ static void pg_pool_serve(struct pg_pool *pool)
 
 		if (conn->state != PG_CONN_IDLE || !pg_conn_take(conn))
 			continue;
-		job = container_of(list_take_first(&pool->waiting), struct pg_job, node);
+		job = container_of(pool->waiting.next, struct pg_job, node);
+		list_remove(&job->node);
 		list_append(&pool->running, &job->node);
 		job->conn = conn;
 		job->is_doomed = false;           /* help came before the turn that would have ended it */

@@ -5,6 +5,7 @@
 #include "stores/postgres/pg_sqlstate.h"
 #include "stores/postgres/pg_value.h"
 
+#include "base/must.h"
 #include "proto/document.h"
 
 #include <errno.h>
@@ -186,6 +187,14 @@ static const struct pg_statement *find_statement(const struct pg_script *script,
 	return NULL;
 }
 
+static const struct pg_params *params_of(const struct pg_script *script, const char *start)
+{
+	const struct pg_statement *statement = find_statement(script, start);
+
+	MUST(statement != NULL);
+	return &statement->params;
+}
+
 static void a_fresh_document_needs_no_lock_and_no_clearing(void **state)
 {
 	struct pg_script script;
@@ -224,7 +233,7 @@ static void a_batch_goes_in_the_order_of_its_ids(void **state)
 	pg_script_init(&script);
 	assert_int_equal(pg_pivot_build(&script, list, 3, 7, &as_vector, &plan), 0);
 	assert_ptr_equal(list[0], &pivots[0]); /* the caller's own order stays */
-	assert_value(&find_statement(&script, "SELECT 1 FROM documents")->params, 0, locked);
+	assert_value(params_of(&script, "SELECT 1 FROM documents"), 0, locked);
 	assert_non_null(find_statement(&script, "UPDATE documents"));
 	assert_non_null(find_statement(&script, "INSERT INTO documents"));
 	pg_script_fini(&script);
@@ -241,7 +250,7 @@ static void reals_go_as_one_array_with_places(void **state)
 	(void)state;
 	pg_script_init(&script);
 	assert_int_equal(pg_pivot_build(&script, list, 1, 7, &as_real, &plan), 0);
-	params = &find_statement(&script, "INSERT INTO chunks")->params;
+	params = params_of(&script, "INSERT INTO chunks");
 	assert_int_equal(params->n, 10);
 	assert_int_equal(params->oids[7], 1021);
 	assert_int_equal(pg_params_value(params, 7).len, 20 + 6 * 8);
@@ -264,7 +273,7 @@ static void a_delete_writes_a_tombstone_and_no_members(void **state)
 	assert_non_null(find_statement(&script, "WITH mine"));
 	assert_null(find_statement(&script, "INSERT INTO chunks"));
 	/* The hash is NULL, and so is the content. */
-	assert_value(&find_statement(&script, "UPDATE documents")->params, 7,
+	assert_value(params_of(&script, "UPDATE documents"), 7,
 		     "\0\0\0\1\0\0\0\1\0\0\0\x11\0\0\0\1\0\0\0\1\xff\xff\xff\xff");
 	pg_script_fini(&script);
 	assert_true(pg_pivot_bytes(&pivot) > 0);
