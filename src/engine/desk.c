@@ -118,17 +118,20 @@ static void desk_note_verdict(struct desk *desk, enum verdict verdict)
 
 void desk_note_commit(struct desk *desk, const struct uuid *saga)
 {
-	if (desk->now->unix_ms < desk->last_commit_unix_ms)
-		return; /* commits of one moment: any of them will do */
+	if (desk->is_suspect)
+		return; /* the gate asks for one of before the outage: a server that went back takes new ones, too */
 	desk->last_commit = *saga;
-	desk->last_commit_unix_ms = desk->now->unix_ms;
+	desk->last_commit_ns = desk->now->mono_ns; /* not the wall's clock: that may be set */
 }
 
-/* Whatever waits hears what the gate heard: their own retries and deadlines decide what to do about it. */
+/* Whatever waits hears what the gate heard: their own retries and deadlines decide what to do about it. Only the gate's
+ * own request is in doubt; what waits was never sent. */
 static void desk_fail_waiting(struct desk *desk, enum verdict verdict, const struct err *err)
 {
 	struct list reads, pivots, *node;
 
+	if (verdict == VERDICT_DOUBT)
+		verdict = VERDICT_OUTAGE;
 	list_init(&reads);
 	list_init(&pivots);
 	list_splice(&reads, &desk->reads);
@@ -188,7 +191,7 @@ static bool desk_is_gate_open(struct desk *desk)
 {
 	if (!desk->is_open)
 		return false;
-	if (desk->is_suspect && desk->now->unix_ms - desk->last_commit_unix_ms > (int64_t)desk->config.keep_ms / 2)
+	if (desk->is_suspect && desk->now->mono_ns - desk->last_commit_ns > desk->config.keep_ms / 2 * NS_PER_MS)
 		desk->is_suspect = false; /* its ledger row may have been deleted for its age */
 	if (!desk->is_suspect)
 		return true;

@@ -74,7 +74,7 @@ struct desk {
 	bool has_gone_back; /* the last commit is gone */
 	bool is_epoch_lost; /* a newer owner exists */
 	struct uuid last_commit;
-	int64_t last_commit_unix_ms;
+	uint64_t last_commit_ns; /* mono_ns */
 	struct settle_item gate;
 	bool is_gate_out;
 	struct timer gate_timer, pay_timer;
