@@ -15,7 +15,6 @@ struct leftover {
 	struct engine *engine;
 	uint32_t n_chunks;
 	bool is_delete;
-	bool is_old; /* its abort is longer ago than the late-write window */
 	struct str document_id;
 	struct list node;
 	char text[];
@@ -52,8 +51,6 @@ static int recover_on_intent(void *arg, const struct journal_intent *found)
 	leftover->document_id = (struct str){leftover->text, found->document_id.len};
 	leftover->n_chunks = found->n_chunks;
 	leftover->is_delete = found->is_delete;
-	leftover->is_old = found->is_aborted &&
-			   engine->now.unix_ms - found->unix_ms > (int64_t)engine->config.late_write_window_ms;
 	leftover->settle.settle.saga = found->saga;
 	leftover->settle.done = recover_on_settled;
 	batch_item_init(&leftover->settle.item);
@@ -227,7 +224,8 @@ static void recover_leave_errand(struct leftover *leftover, bool is_committed)
 		.document_id = leftover->document_id,
 		.n_chunks = leftover->n_chunks,
 		.closes_intent = true,
-		.is_second_round = leftover->is_old || leftover->is_delete,
+		/* Two rounds, however old the journal says the abort is: the clock may have been set since. */
+		.is_second_round = leftover->is_delete,
 	};
 
 	/* A delete applies nothing, so there is nothing of it to remove or to publish. */
