@@ -8,20 +8,31 @@
 
 #define ACCEPTED_KEY_BYTES 64
 
+static void accepted_try_later(struct accepted *accepted)
+{
+	struct engine *engine = accepted->engine;
+	uint32_t tries = accepted->n_attempts > 0 ? accepted->n_attempts : 1;
+
+	timers_set(&engine->timers, &accepted->timer,
+		   engine->now.mono_ns + backoff_wait_ns(&engine->config.background, tries, &engine->rng));
+}
+
 static void accepted_attempt(struct accepted *accepted)
 {
 	struct engine *engine = accepted->engine;
 
 	if (engine->phase != ENGINE_RUNNING)
-		return; /* draining: the journal has it */
+		return;                                        /* draining: the journal has it */
+	if (engine->n_errands >= engine->config.max_errands) { /* each failed attempt leaves a removal of its own */
+		accepted_try_later(accepted);
+		return;
+	}
 	accepted->n_attempts++;
 	accepted->job.document = accepted->document;
 	if (run_start(engine, &accepted->job, accepted) == 0)
 		return;
 	(void)err_set(&accepted->last_error, -ENOMEM, "out of memory for another attempt");
-	timers_set(&engine->timers, &accepted->timer,
-		   engine->now.mono_ns +
-			   backoff_wait_ns(&engine->config.background, accepted->n_attempts, &engine->rng));
+	accepted_try_later(accepted);
 }
 
 static void accepted_look(struct accepted *accepted)
@@ -88,9 +99,7 @@ static void accepted_on_outcome(struct engine_job *job, const struct outcome *ou
 		return; /* it stays in the journal */
 	if (outcome->kind == OUTCOME_FAILED && code_is_retriable(outcome->code)) {
 		accepted->last_error = outcome->err;
-		timers_set(&engine->timers, &accepted->timer,
-			   engine->now.mono_ns +
-				   backoff_wait_ns(&engine->config.background, accepted->n_attempts, &engine->rng));
+		accepted_try_later(accepted);
 		return;
 	}
 	accepted_note_end(accepted, outcome);
