@@ -73,12 +73,35 @@ static void errand_on_round(struct timer *timer)
 	errand_begin_round(errand);
 }
 
+/* The last apply of a version was sent within its saga's deadline, so the time in its id tells. A clock that steps
+ * between the two misleads; what is then left is the sweep's. */
+bool errand_is_young(const struct engine *engine, const struct uuid *version)
+{
+	const struct engine_config *config = &engine->config;
+	int64_t age_ms = engine->now.unix_ms;
+	int64_t made_ms = 0;
+
+	for (unsigned i = 0; i < 6; i++)
+		made_ms = made_ms * 256 + version->bytes[i];
+	age_ms -= made_ms;
+	return age_ms < (int64_t)(config->late_write_window_ms + config->max_deadline_ms);
+}
+
+static bool errand_needs_second_round(const struct errand *errand)
+{
+	if (errand->round > 0)
+		return false;
+	return errand->kind == ERRAND_ABORT || (errand->kind == ERRAND_DEBT && errand->op == LEG_REMOVE &&
+						errand_is_young(errand->engine, &errand->saga));
+}
+
 /* A first removal may come before a late write has landed; the second comes when none can be on its way any more. */
 static void errand_finish_round(struct errand *errand)
 {
 	struct engine *engine = errand->engine;
 
-	if (errand->kind == ERRAND_ABORT && errand->round == 0) {
+	if (errand_needs_second_round(errand)) {
+		errand->owed = 0; /* paid by the first */
 		timers_set(&engine->timers, &errand->round_timer,
 			   engine_after_ms(engine, engine->config.late_write_window_ms));
 		return;
@@ -202,7 +225,7 @@ void errand_start(struct engine *engine, const struct errand_order *order)
 	}
 	list_append(&engine->errands, &errand->node);
 	engine->n_errands++;
-	if (errand->stores == 0)
+	if (errand->stores == 0 || order->is_removed)
 		errand_finish_round(errand);
 	else
 		errand_begin_round(errand);

@@ -11,7 +11,7 @@
 enum errand_kind {
 	ERRAND_ABORT,   /* remove(S) now and once more after the late-write window, then close the intent */
 	ERRAND_PUBLISH, /* publish(S), then close the intent */
-	ERRAND_DEBT     /* pay debts of one operation and saga */
+	ERRAND_DEBT     /* pay debts of one operation and saga; a young version is removed once more, like an abort's */
 };
 
 struct errand_chore {
@@ -50,11 +50,15 @@ struct errand_order {
 	uint32_t stores;
 	uint32_t owed;
 	bool closes_intent;
-	bool is_second_round; /* ABORT, recovered: the first removal may be long ago, so one is enough */
+	bool is_second_round; /* ABORT, recovered, of a delete: it applied nothing, so nothing of it can come late */
+	bool is_removed;      /* DEBT: the first removal has been; only the one after the late-write window is left */
 };
 
 /* Starts it. Out of memory: logs that the work waits in the journal or in PostgreSQL for the next start. */
 void errand_start(struct engine *engine, const struct errand_order *order);
+
+/* May an apply of this version still be on its way to a store? A store without fences then needs a second removal. */
+bool errand_is_young(const struct engine *engine, const struct uuid *version);
 
 /* For engine_destroy(). */
 void errand_free(struct errand *errand);

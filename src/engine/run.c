@@ -395,6 +395,27 @@ void run_step(struct run *run, const struct saga_event *event)
 	run_look(run);
 }
 
+/* The version that was replaced may have been written moments ago, and a copy of that write may still come. */
+static void run_leave_second_removal(struct run *run)
+{
+	const struct saga *saga = &run->saga;
+	struct errand_order order = {
+		.kind = ERRAND_DEBT,
+		.op = LEG_REMOVE,
+		.saga = saga->replaced,
+		.document_id = run->document_id,
+		.n_chunks = saga->replaced_chunks,
+		.stores = saga->plan.stores & ~saga->remove_due,
+		.is_removed = true,
+	};
+	bool has_committed = saga->state == SAGA_DONE &&
+			     (saga->result == SAGA_RESULT_COMMITTED || saga->result == SAGA_RESULT_DELETED);
+
+	if (has_committed && saga->is_found && !saga->is_deleted && order.stores != 0 &&
+	    errand_is_young(run->engine, &saga->replaced))
+		errand_start(run->engine, &order);
+}
+
 /* What the saga leaves to be done becomes background work, now that nothing of it is out any more. */
 static void run_leave_errands(struct run *run)
 {
@@ -433,6 +454,7 @@ void run_reap(struct run *run)
 {
 	MUST(saga_is_terminal(&run->saga) && run->n_out == 0 && run->job == NULL);
 	run_leave_errands(run);
+	run_leave_second_removal(run);
 	run_free(run);
 }
 
