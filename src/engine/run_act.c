@@ -135,6 +135,7 @@ static void run_push_settle(struct run *run, bool abort_if_absent, struct str ke
 		.abort_if_absent = abort_if_absent,
 		.document_id = run->document_id,
 		.idempotency_key = key,
+		.is_delete = run->saga.plan.is_delete,
 		.code = code,
 		.reason = reason,
 	};

@@ -113,8 +113,9 @@ struct truth_pivot_req {
 struct truth_settle {
 	struct uuid saga;           /* in */
 	bool abort_if_absent;       /* in: insert an `aborted` row when there is none, then read what is there */
-	struct str document_id;     /* in, for that row; so are the next four */
+	struct str document_id;     /* in, for that row; so are the next five */
 	struct str idempotency_key; /* absent: the outcome is remembered under no key */
+	bool is_delete;
 	uint8_t content_hash[DIGEST_BYTES];
 	const char *code;
 	const char *reason;

@@ -27,8 +27,9 @@ static const char sql_owner[] = "SELECT epoch FROM sagad_owner WHERE epoch = $1 
  * goes in without one. Each waits for a row that another transaction is about to insert. */
 #define SQL_ABORT(key)                                                                                                 \
 	"INSERT INTO sagad_ledger (saga_id, document_id, idempotency_key, outcome, is_delete, content_hash, code, "    \
-	"reason, created_at) SELECT s.saga, s.id, " key ", 'aborted', false, s.hash, s.code, s.reason, "               \
-	"clock_timestamp() FROM unnest($2, $3, $4, $5, $6, $7) AS s(saga, id, key, hash, code, reason) "               \
+	"reason, created_at) SELECT s.saga, s.id, " key ", 'aborted', s.is_delete, s.hash, s.code, s.reason, "         \
+	"clock_timestamp() FROM unnest($2, $3, $4, $5, $6, $7, $8) AS s(saga, id, key, hash, code, reason, "           \
+	"is_delete) "                                                                                                  \
 	"WHERE EXISTS (SELECT 1 FROM sagad_owner WHERE epoch = $1) ON CONFLICT DO NOTHING"
 
 static const char sql_abort[] = SQL_ABORT("s.key");
@@ -121,6 +122,11 @@ static void pg_settle_add_abort(struct pg_script *script, const char *sql, const
 	pg_params_close(params);
 	pg_settle_add_texts(params, req, pg_settle_code);
 	pg_settle_add_texts(params, req, pg_settle_reason);
+	pg_params_open(params, pg_params_bools);
+	for (uint32_t i = 0; i < req->n_settles; i++)
+		if (req->settles[i]->abort_if_absent)
+			pg_params_item_bool(params, req->settles[i]->is_delete);
+	pg_params_close(params);
 }
 
 static void pg_settle_decide(struct pg_job *job)

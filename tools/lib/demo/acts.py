@@ -66,12 +66,12 @@ class Show:
         """Start a load, and call strike() when a third of it is done. Returns what sagactl said."""
         path = self.folder / f"{name}.jsonl"
         write_jobs(path, jobs)
-        before = self.daemon.stats()["committed"]
+        before = self.daemon.stats()["committed_total"]
         process = self.ctl("load", path, "--window", "16", *options, stderr=subprocess.PIPE, text=True)
         lines = []
         reader = threading.Thread(target=lambda: lines.extend(process.stderr), daemon=True)
         reader.start()
-        while process.poll() is None and self.daemon.stats()["committed"] - before < len(jobs) // 3:
+        while process.poll() is None and self.daemon.stats()["committed_total"] - before < len(jobs) // 3:
             time.sleep(0.02)
         strike()
         process.wait()
