@@ -146,6 +146,7 @@ struct config {
 		uint64_t database;
 		char *key_prefix;
 		uint64_t connect_timeout_ms;
+		uint64_t admin_timeout_ms;
 		uint64_t connections;
 		uint64_t max_batch;
 		uint64_t max_batch_bytes;

@@ -1,6 +1,9 @@
 /* Environment variables and command-line options. */
 #include "config_load.h"
 
+#include "stores/redis/redis_url.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +49,45 @@ void config_option_read(struct config_loader *loader, const char *option)
 
 /* ---- environment ---- */
 
+static void redis_assign(struct config_loader *loader, const char *name, const char *value)
+{
+	const struct config_origin origin = {.kind = CONFIG_FROM_ENVIRONMENT, .name = "REDIS_URL"};
+
+	config_assign(loader, config_key_find(str_of("redis"), str_of(name)), str_of(value), &origin);
+}
+
+/* One variable for six keys. User and password stay as they were when the URL has none: they may come from a file. */
+static void redis_url_read(struct config_loader *loader, const char *text)
+{
+	struct redis_url url;
+	struct err err;
+	char number[16];
+
+	if (redis_url_parse(text, &url, &err) != 0) {
+		config_fault(loader, "environment REDIS_URL", "%s", err.text);
+		return;
+	}
+	if (url.is_tls) {
+		config_fault(
+			loader, "environment REDIS_URL",
+			"rediss:// asks for TLS, which sagad doesn't speak with Redis: use redis:// through a tunnel");
+		return;
+	}
+	redis_assign(loader, "path", url.path);
+	if (url.path[0] == '\0') {
+		redis_assign(loader, "host", url.host);
+		(void)snprintf(number, sizeof(number), "%u", (unsigned)url.port); /* fits, as does the next */
+		redis_assign(loader, "port", number);
+	}
+	if (url.user[0] != '\0')
+		redis_assign(loader, "user", url.user);
+	if (url.password[0] != '\0')
+		redis_assign(loader, "password", url.password);
+	(void)snprintf(number, sizeof(number), "%u", url.db);
+	redis_assign(loader, "database", number);
+	explicit_bzero(&url, sizeof(url));
+}
+
 void config_env_read(struct config_loader *loader)
 {
 	for (size_t i = 0; i < config_n_keys; i++) {
@@ -57,4 +99,6 @@ void config_env_read(struct config_loader *loader)
 		if (value != NULL && *value != '\0')
 			config_assign(loader, i, str_of(value), &origin);
 	}
+	if (getenv("REDIS_URL") != NULL && *getenv("REDIS_URL") != '\0')
+		redis_url_read(loader, getenv("REDIS_URL"));
 }

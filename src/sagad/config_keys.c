@@ -278,6 +278,8 @@ const struct config_key config_keys[] = {
 	 .help = "Every key begins with it and a colon."},
 	{"redis", "connect_timeout", CONFIG_DURATION, AT(redis.connect_timeout_ms), .fallback = "5s", .min = 10,
 	 .max = 10 * MIN, .help = "How long a connection may take to come up."},
+	{"redis", "admin_timeout", CONFIG_DURATION, AT(redis.admin_timeout_ms), .fallback = "5s", .min = 10,
+	 .max = 10 * MIN, .help = "One look at the server."},
 	{"redis", "connections", CONFIG_COUNT, AT(redis.connections), .fallback = "2", .min = 1, .max = 64,
 	 .help = "Connections, each with one pipeline at a time."},
 	{"redis", "max_batch", CONFIG_COUNT, AT(redis.max_batch), .fallback = "256", .min = 1, .max = 4096,

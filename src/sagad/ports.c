@@ -4,6 +4,7 @@
 #include "stores/neo4j/neo4j.h"
 #include "stores/postgres/postgres.h"
 #include "stores/qdrant/qdrant.h"
+#include "stores/redis/redis.h"
 
 /* ---- settings of each adapter ---- */
 
@@ -86,6 +87,30 @@ static int neo4j_open(uv_loop_t *loop, const struct config *config, struct log *
 	return neo4j_create(loop, &neo4j, log, out_store, err);
 }
 
+static int redis_open(uv_loop_t *loop, const struct config *config, struct log *log, struct store **out_store,
+		      struct err *err)
+{
+	const struct redis_config redis = {
+		.host = config->redis.host,
+		.port = (uint16_t)config->redis.port,
+		.path = given(config->redis.path),
+		.user = given(config->redis.user),
+		.password = given(config->redis.password),
+		.db = (uint32_t)config->redis.database,
+		.key_prefix = config->redis.key_prefix,
+		.staging_ttl_s = (uint32_t)(config->redis.staging_ttl_ms / 1000),
+		.fence_ttl_s = (uint32_t)(config->redis.fence_ttl_ms / 1000),
+		.cache_ttl_s = (uint32_t)(config->timeouts.cache_ttl_ms / 1000),
+		.connect_timeout_ms = (uint32_t)config->redis.connect_timeout_ms,
+		.admin_timeout_ms = (uint32_t)config->redis.admin_timeout_ms,
+		.connections = (uint32_t)config->redis.connections,
+		.max_batch = (uint32_t)config->redis.max_batch,
+		.max_batch_bytes = config->redis.max_batch_bytes,
+	};
+
+	return redis_store_create(loop, &redis, log, out_store, err);
+}
+
 /* ---- all of them ---- */
 
 /* The names are those in debts, journal and metrics. Their order is that of every array of stores in this process. */
@@ -93,6 +118,7 @@ static int (*const store_openers[])(uv_loop_t *loop, const struct config *config
 				    struct store **out_store, struct err *err) = {
 	qdrant_open,
 	neo4j_open,
+	redis_open,
 };
 
 static int journal_open_configured(struct ports *ports, uv_loop_t *loop, const struct config *config, struct log *log,

@@ -307,11 +307,40 @@ static void every_environment_name_is_taken(void **state)
 	assert_string_equal(c->neo4j.password, "np");
 }
 
+static void a_redis_url_sets_its_parts(void **state)
+{
+	struct fixture *f = *state;
+	const struct config *c;
+
+	setenv("REDIS_URL", "redis://ann:p%40ss@[::1]:7000/3", 1);
+	c = good(f, "redis: { host = \"h\"; port = 1; path = \"/p\"; };");
+	assert_string_equal(c->redis.host, "::1");
+	assert_int_equal(c->redis.port, 7000);
+	assert_string_equal(c->redis.path, "");
+	assert_string_equal(c->redis.user, "ann");
+	assert_string_equal(c->redis.password, "p@ss");
+	assert_int_equal(c->redis.database, 3);
+	setenv("REDIS_URL", "unix:///run/redis.sock", 1);
+	c = good(f, "redis: { password = \"kept\"; };");
+	assert_string_equal(c->redis.path, "/run/redis.sock");
+	assert_string_equal(c->redis.password, "kept");
+	f->options[f->n_options++] = "redis.path=/other.sock";
+	c = good(f, "");
+	assert_string_equal(c->redis.path, "/other.sock");
+	setenv("REDIS_URL", "rediss://h", 1);
+	assert_int_equal(load(f), -EINVAL);
+	assert_non_null(strstr(f->faults.at, "environment REDIS_URL: rediss://"));
+	setenv("REDIS_URL", "redis://:hush@h:port", 1);
+	assert_int_equal(load(f), -EINVAL);
+	assert_non_null(strstr(f->faults.at, "environment REDIS_URL: "));
+	assert_null(strstr(f->faults.at, "hush"));
+}
+
 /* ---- how values fit together ---- */
 
 static void values_that_contradict_each_other_are_refused(void **state)
 {
-	bad(*state, "timeouts: {\n deadline = \"20min\"; };", 2, "longer than timeouts.max_deadline");
+	bad(*state, "timeouts: {\n deadline = \"2h\"; };", 2, "longer than timeouts.max_deadline");
 	bad(*state, "timeouts: { late_write_window = \"5s\"; };", 1, "shorter than timeouts.store");
 	bad(*state, "retry: { base = \"3s\"; };", 1, "longer than retry.cap");
 	bad(*state, "retry: { background_base = \"3min\"; };", 1, "longer than retry.background_cap");
@@ -495,6 +524,7 @@ int main(void)
 		TEST(included_files_are_named_in_faults),
 		TEST(later_sources_win),
 		TEST(every_environment_name_is_taken),
+		TEST(a_redis_url_sets_its_parts),
 		TEST(values_that_contradict_each_other_are_refused),
 		TEST(secrets_come_from_files),
 		TEST(bad_secret_files_are_refused),
