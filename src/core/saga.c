@@ -488,6 +488,7 @@ static void saga_on_deadline(struct saga *saga, struct saga_actions *actions)
 	switch (saga->state) {
 	case SAGA_QUEUED:
 	case SAGA_PREPARING:
+		saga->is_stored = false; /* a key may have been read already, but this is not its stored outcome */
 		saga_note_deadline(saga);
 		saga_abort_untouched(saga, actions);
 		break;
