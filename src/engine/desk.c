@@ -110,7 +110,7 @@ bool desk_cancel_settle(struct desk *desk, struct settle_item *settle)
 
 /* ---- the gate ---- */
 
-static void desk_note_verdict(struct desk *desk, enum verdict verdict)
+void desk_note_verdict(struct desk *desk, enum verdict verdict)
 {
 	if ((verdict == VERDICT_OUTAGE || verdict == VERDICT_DOUBT) && !uuid_is_nil(&desk->last_commit))
 		desk->is_suspect = true;

@@ -100,6 +100,9 @@ bool desk_cancel_read(struct desk *desk, struct read_item *read);
 bool desk_cancel_pivot(struct desk *desk, struct pivot_item *pivot);
 bool desk_cancel_settle(struct desk *desk, struct settle_item *settle);
 
+/* Looks at how a request ended, for the gate; needed for those only that the desk doesn't send itself. */
+void desk_note_verdict(struct desk *desk, enum verdict verdict);
+
 /* Remembers a commit, for the gate. */
 void desk_note_commit(struct desk *desk, const struct uuid *saga);
 

@@ -51,8 +51,8 @@ static uint64_t engine_ms_of(const struct uuid *id)
 	return ms;
 }
 
-/* Behind a clock that went back the time part counts on, but the rest is drawn anew for each id: "the next one" would be
- * an id that an earlier run of this daemon may have used, with removals of it still on their way. */
+/* Behind a clock that went back the time part counts on, but the rest is drawn anew for each id: "the next one" would
+ * be an id that an earlier run of this daemon may have used, with removals of it still on their way. */
 struct uuid engine_new_id_above(struct engine *engine, const struct uuid *floor)
 {
 	const struct uuid *above = uuid_compare(floor, &engine->last_id) > 0 ? floor : &engine->last_id;
@@ -383,6 +383,7 @@ static void engine_prune(struct engine *engine)
 		engine->has_prune_ended = false;
 		engine->is_prune_out = false;
 		engine->desk.n_side_out--;
+		desk_note_verdict(&engine->desk, engine->prune.verdict); /* on a quiet day the first to see an outage */
 		timers_set(&engine->timers, &engine->prune_timer, engine_after_ms(engine, ENGINE_PRUNE_EVERY_MS));
 	}
 	if (engine->phase != ENGINE_RUNNING || engine->is_prune_out || engine->prune_timer.place != 0 ||
