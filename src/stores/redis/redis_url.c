@@ -3,11 +3,14 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_PORT 6379
-#define MAX_DB       65535
+#define DEFAULT_PORT  6379
+#define MAX_DB        65535
+#define SOCKET_SCHEME "unix://"
+#define NO_HOST       "unix.socket"
 
 static int url_fail(struct err *err, const char *what)
 {
@@ -74,11 +77,13 @@ static int take_network(CURLU *parsed, struct redis_url *url, struct err *err)
 
 static int take_socket(CURLU *parsed, struct redis_url *url, struct err *err)
 {
+	char host[REDIS_URL_TEXT_BYTES] = "";
+
+	if (take_part(parsed, CURLUPART_HOST, 0, host, sizeof(host)) != 0 || strcmp(host, NO_HOST) != 0)
+		return url_fail(err, "a Unix socket has no host: write three slashes before its path");
 	if (take_part(parsed, CURLUPART_PATH, CURLU_URLDECODE, url->path, sizeof(url->path)) != 0)
 		return url_fail(err, "the path of its Unix socket has more than 107 bytes, or a bad escape");
-	if (url->path[0] != '/' || url->path[1] == '\0')
-		return url_fail(err, "the path of its Unix socket isn't absolute");
-	return 0;
+	return url->path[1] != '\0' ? 0 : url_fail(err, "it names no Unix socket");
 }
 
 /* ?db=N, which redis-py and others understand; anything else might be meant to matter, so it is refused. */
@@ -117,21 +122,38 @@ static int take_all(CURLU *parsed, struct redis_url *url, struct err *err)
 	return rc == 0 ? take_query(parsed, url, err) : rc;
 }
 
+/* libcurl reads "unix:///run/x" as the host "run", as it does "http:///host": give it a host to read. From malloc. */
+static char *with_host(const char *url)
+{
+	const char *authority, *path;
+	char *made = NULL;
+
+	if (strncmp(url, SOCKET_SCHEME, strlen(SOCKET_SCHEME)) != 0)
+		return strdup(url);
+	authority = url + strlen(SOCKET_SCHEME);
+	path = authority + strcspn(authority, "/?#");
+	if (path != authority && path[-1] != '@')
+		return strdup(url); /* it names a host: take_socket() refuses that */
+	if (asprintf(&made, "%.*s" NO_HOST "%s", (int)(path - url), url, path) < 0)
+		return NULL;
+	return made;
+}
+
 int redis_url_parse(const char *url, struct redis_url *out_url, struct err *err)
 {
-	/* A Unix socket's URL has no host. */
-	const unsigned flags = CURLU_NON_SUPPORT_SCHEME | (strncmp(url, "unix:", 5) == 0 ? CURLU_NO_AUTHORITY : 0);
 	struct redis_url made = {.port = DEFAULT_PORT};
 	CURLU *parsed = curl_url();
+	char *text = with_host(url);
 	int rc;
 
-	if (parsed == NULL)
-		return err_set(err, -ENOMEM, "redis URL: out of memory");
-	if (curl_url_set(parsed, CURLUPART_URL, url, flags) != CURLUE_OK)
+	if (parsed == NULL || text == NULL)
+		rc = err_set(err, -ENOMEM, "redis URL: out of memory");
+	else if (curl_url_set(parsed, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
 		rc = url_fail(err, "it can't be read as a URL");
 	else
 		rc = take_all(parsed, &made, err);
 	curl_url_cleanup(parsed);
+	free(text);
 	if (rc == 0)
 		*out_url = made;
 	return rc;
