@@ -89,6 +89,7 @@ static void strike_clock(struct sim *sim)
 	if (!fault_strikes(&sim->faults, FAULT_CLOCK_STEP))
 		return;
 	fault_hit(&sim->faults, FAULT_CLOCK_STEP);
+	sim->facts.has_clock_stepped = true;
 	sim->world.step_ms = (int64_t)world_between(&sim->world, 0, (uint64_t)(2 * range_ms)) - range_ms;
 	trace_line(&sim->trace, "the clock is set to %+lld ms", (long long)sim->world.step_ms);
 }
@@ -109,8 +110,7 @@ static void kill_zombies(struct sim *sim)
 {
 	struct list *it, *tmp;
 
-	list_each(it, tmp, &sim->daemons)
-	{
+	list_each (it, tmp, &sim->daemons) {
 		struct daemon *daemon = container_of(it, struct daemon, node);
 
 		if (!daemon->is_zombie || daemon->is_dead)
@@ -148,8 +148,7 @@ void chaos_end(struct sim *sim)
 		server->down_ns = server->misconfigured_ns = server->mute_ns = sim->world.now_ns;
 	}
 	sim->truth.down_ns = sim->world.now_ns;
-	list_each(it, tmp, &sim->daemons)
-	{
+	list_each (it, tmp, &sim->daemons) {
 		struct daemon *daemon = container_of(it, struct daemon, node);
 
 		daemon->doom = DOOM_NONE;

@@ -23,10 +23,9 @@ static struct poison_mark draw_poison(struct sim *sim)
 
 	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
 		if (fault_strikes(&sim->faults, kinds[i].fault))
-			return (struct poison_mark){kinds[i].kind, kinds[i].is_truth
-									   ? SIM_TRUTH
-									   : (uint32_t)rng_below(&sim->world.rng,
-												 SIM_STORES)};
+			return (struct poison_mark){
+				kinds[i].kind,
+				kinds[i].is_truth ? SIM_TRUTH : (uint32_t)rng_below(&sim->world.rng, SIM_STORES)};
 	return (struct poison_mark){POISON_NONE, 0};
 }
 
@@ -95,7 +94,9 @@ static struct want draw_want(struct clients *clients, uint32_t doc)
 	if (!want.is_delete)
 		want.mark = draw_poison(sim);
 	want.write_unchanged = world_chance(world, 200);
-	want.is_accepted = world_chance(world, 150);
+	/* One that kills a store's process is tried again for ever when it was accepted: nothing tells it from an
+	 * outage that it doesn't cause. It ends with the operator, not with the run. */
+	want.is_accepted = world_chance(world, 150) && want.mark.kind != POISON_KILLS;
 	if (world_chance(world, 150))
 		want.deadline_ms = world_between(world, 5, 3000);
 	draw_condition(clients, &want);
@@ -115,7 +116,8 @@ static void say_violation(const struct client_job *job, unsigned number, const c
 static bool is_same_content(const struct want *a, const struct want *b)
 {
 	return a->doc == b->doc && a->is_delete == b->is_delete &&
-	       (a->is_delete || (a->number == b->number && a->mark.kind == b->mark.kind && a->mark.store == b->mark.store));
+	       (a->is_delete ||
+		(a->number == b->number && a->mark.kind == b->mark.kind && a->mark.store == b->mark.store));
 }
 
 static void check_key(struct client_job *job, const struct outcome *outcome)
@@ -168,8 +170,7 @@ static void on_accepted(struct client_job *job, const struct outcome *outcome)
 		say_violation(job, 2, "accepted, but the job is not on the journal's disk", &outcome->saga);
 	if (clients->n_accepted == clients->n_accepted_room) {
 		clients->n_accepted_room = clients->n_accepted_room == 0 ? 16 : 2 * clients->n_accepted_room;
-		clients->accepted =
-			realloc(clients->accepted, clients->n_accepted_room * sizeof(*clients->accepted));
+		clients->accepted = realloc(clients->accepted, clients->n_accepted_room * sizeof(*clients->accepted));
 		MUST(clients->accepted != NULL);
 	}
 	clients->accepted[clients->n_accepted++] = (struct accepted_job){outcome->saga, disk, job->want.doc};
@@ -181,19 +182,39 @@ static void retry_later(struct client_job *job, uint64_t after_ms)
 
 	if (sim->is_safe || job->n_tries >= TRIES_MAX || !world_chance(&sim->world, 600))
 		return;
-	world_after(&sim->world, &job->retry,
-		    (after_ms + world_between(&sim->world, 1, 2000)) * NS_PER_MS);
+	world_after(&sim->world, &job->retry, (after_ms + world_between(&sim->world, 1, 2000)) * NS_PER_MS);
 }
 
 /* Codes that blame the document must hit those that deserve it. */
 static void check_blame(const struct client_job *job, const struct outcome *outcome)
 {
-	if (outcome->code == CODE_STORE_REFUSED && job->want.mark.kind == POISON_NONE)
+	struct sim *sim = job->clients->sim;
+	const struct ledger_entry *stored = sim_truth_ledger_by_key(&sim->truth, str_of(job->want.key));
+	const struct saga_fact *fact =
+		facts_find(&sim->facts, outcome->is_stored && stored != NULL ? &stored->row.saga : &outcome->saga);
+	/* A connection that breaks n times with this document alone counts as its fault: no store can tell. */
+	bool is_suspect = fact != NULL && fact->lonely_doubts >= sim->config.max_tries;
+
+	if (outcome->code == CODE_STORE_REFUSED && job->want.mark.kind == POISON_NONE && !is_suspect)
 		say_violation(job, 11, "refused for good, and the document is innocent", &outcome->saga);
 	if (outcome->code == CODE_INTERNAL)
 		say_violation(job, 8, "an internal error", &outcome->saga);
 	if (outcome->code == CODE_NONE || outcome->err.text[0] == '\0')
 		say_violation(job, 3, "a failure without a code or without a text", &outcome->saga);
+}
+
+/* A key that was used for this very content is never said to be another's. */
+static void check_refused_key(struct client_job *job, struct key_fact *fact, const struct outcome *outcome)
+{
+	bool is_own = (fact->is_committed && is_same_content(&fact->committed, &job->want)) ||
+		      (fact->is_refused && is_same_content(&fact->refused, &job->want));
+
+	if (outcome->code == CODE_KEY_REUSED && is_own)
+		say_violation(job, 3, "the key is said to be another's, but it had this content", &outcome->saga);
+	if (outcome->is_stored && !fact->is_refused) {
+		fact->is_refused = true;
+		fact->refused = job->want;
+	}
 }
 
 static void on_failed(struct client_job *job, const struct outcome *outcome)
@@ -208,6 +229,8 @@ static void on_failed(struct client_job *job, const struct outcome *outcome)
 		facts_answered_failed(&sim->facts, &outcome->saga, job->want.doc);
 	if (fact != NULL && fact->is_committed && !sim->facts.is_tainted[job->want.doc] && job->is_last_question)
 		say_violation(job, 3, "this key had committed, and failed when it was asked again", &fact->saga);
+	if (fact != NULL && !sim->facts.is_tainted[job->want.doc])
+		check_refused_key(job, fact, outcome);
 	if (code_is_retriable(outcome->code))
 		retry_later(job, outcome->retry_after_ms);
 }
@@ -223,7 +246,8 @@ static void on_done(struct engine_job *base, const struct outcome *outcome)
 	trace_line(&sim->trace, "d%u answers doc-%u %s: %s saga %s%s %s%s", job->daemon->number, job->want.doc,
 		   job->want.key, outcome_names[outcome->kind], trace_id(&outcome->saga),
 		   outcome->is_stored ? " (stored)" : "",
-		   outcome->kind == OUTCOME_FAILED ? code_name(outcome->code) : "", job->is_vanished ? ", unheard" : "");
+		   outcome->kind == OUTCOME_FAILED ? code_name(outcome->code) : "",
+		   job->is_vanished ? ", unheard" : "");
 	if (++job->n_answers > 1)
 		say_violation(job, 3, "a second answer to one job", &outcome->saga);
 	daemon_note_answer(job->daemon);
@@ -295,8 +319,7 @@ static struct daemon *choose_daemon(struct sim *sim)
 {
 	struct list *it, *tmp;
 
-	list_each(it, tmp, &sim->daemons)
-	{
+	list_each (it, tmp, &sim->daemons) {
 		struct daemon *daemon = container_of(it, struct daemon, node);
 
 		if (daemon->is_zombie && !daemon->is_dead && daemon->stats.phase != ENGINE_HALTED &&
@@ -377,7 +400,7 @@ void clients_end(struct clients *clients)
 	struct list *it, *tmp;
 
 	world_cancel(&clients->sim->world, &clients->next);
-	list_each(it, tmp, &clients->jobs)
+	list_each (it, tmp, &clients->jobs)
 		world_cancel(&clients->sim->world, &container_of(it, struct client_job, node)->retry);
 }
 
@@ -385,8 +408,7 @@ void clients_daemon_died(struct clients *clients, struct daemon *daemon)
 {
 	struct list *it, *tmp;
 
-	list_each(it, tmp, &clients->jobs)
-	{
+	list_each (it, tmp, &clients->jobs) {
 		struct client_job *job = container_of(it, struct client_job, node);
 
 		if (job->daemon != daemon || job->n_answers > 0 || job->job.done == NULL)
@@ -411,7 +433,8 @@ void clients_ask_again(struct clients *clients)
 		job = job_make(clients, &fact->committed);
 		job->is_last_question = true;
 		job_submit(job);
-		if (clients->n_open >= clients->sim->config.max_sagas || clients->n_open >= clients->sim->config.max_waiting)
+		if (clients->n_open >= clients->sim->config.max_sagas ||
+		    clients->n_open >= clients->sim->config.max_waiting)
 			break; /* more at once would rightly be refused */
 	}
 }
@@ -435,7 +458,8 @@ static void check_accepted_one(const struct clients *clients, const struct accep
 			      accepted->doc);
 		return;
 	}
-	if (row->row.state == JOB_FAILED && (row->row.code[0] == '\0' || code_is_retriable(code_of_name(row->row.code))))
+	if (row->row.state == JOB_FAILED &&
+	    (row->row.code[0] == '\0' || code_is_retriable(code_of_name(row->row.code))))
 		facts_violate(facts, 2, "accepted job %s ended with '%s', which is not for good",
 			      trace_id(&accepted->id), row->row.code);
 	made = facts_find(facts, &row->row.made);
@@ -479,7 +503,7 @@ void clients_fini(struct clients *clients)
 	struct list *it, *tmp;
 	struct key_fact *fact, *next;
 
-	list_each(it, tmp, &clients->jobs)
+	list_each (it, tmp, &clients->jobs)
 		job_free(container_of(it, struct client_job, node));
 	HASH_ITER(hh, clients->keys, fact, next)
 	{

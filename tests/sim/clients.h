@@ -54,6 +54,8 @@ struct key_fact {
 	struct want want; /* the first to use it */
 	bool is_committed;
 	struct want committed; /* which content */
+	bool is_refused;       /* for good, and that stood in the ledger */
+	struct want refused;
 	struct uuid saga;
 	UT_hash_handle hh;
 };
@@ -69,7 +71,7 @@ struct clients {
 	struct list jobs;
 	struct event next;
 	uint32_t n_docs;
-	uint32_t n_left; /* arrivals to come */
+	uint32_t n_left;   /* arrivals to come */
 	uint64_t pause_ns; /* between them, at most */
 	uint32_t n_keys;
 	struct key_fact *keys;

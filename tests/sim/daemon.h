@@ -28,13 +28,16 @@ struct daemon {
 	struct event wake;  /* the next engine_turn() */
 	struct event death; /* DOOM_SOON */
 	bool is_dead;
-	bool is_zombie; /* a successor runs */
+	bool is_zombie;            /* a successor runs */
 	bool is_told_of_successor; /* PostgreSQL has told it: it must halt */
+	bool is_told_of_failure;   /* a record that it waited for has failed: it must halt */
 	enum doom doom;
 	uint64_t n_actions;        /* requests and records sent so far */
 	uint64_t turn_first;       /* n_actions when the last turn began */
 	uint64_t turn_ns;          /* when that was */
 	uint64_t last_answer;      /* n_actions at the last answer to a client */
+	bool has_run;              /* was in ENGINE_RUNNING */
+	uint64_t n_errands_found;  /* when it came there */
 	uint32_t n_turns_now;      /* turns without any time passing */
 	struct engine_stats stats; /* after the last turn */
 	struct uuid last_commit;   /* the last that PostgreSQL confirmed to it; nil: none */

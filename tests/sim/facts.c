@@ -171,6 +171,8 @@ void facts_committed(struct facts *facts, const struct uuid *saga, uint32_t doc,
 		facts_violate(facts, 10, "version %s of doc-%u is not greater than %s, which it replaces",
 			      trace_id(saga), doc, trace_id(replaced));
 	committed_check_stores(facts, fact, is_delete);
+	if (replaced != NULL)
+		facts_of(facts, replaced)->replaced_ns = facts->trace->world->now_ns;
 	fact->is_committed = true;
 	fact->is_lost = false;
 }
@@ -179,6 +181,14 @@ void facts_lost(struct facts *facts, const struct uuid *saga, uint32_t doc)
 {
 	facts_of(facts, saga)->is_lost = true;
 	facts->is_tainted[doc] = true;
+}
+
+bool facts_is_for_sweep(const struct facts *facts, const struct uuid *saga)
+{
+	const struct saga_fact *fact = facts_find(facts, saga);
+
+	return fact != NULL && fact->replaced_ns != 0 &&
+	       (facts->has_clock_stepped || facts->last_death_ns >= fact->replaced_ns);
 }
 
 void facts_answered_committed(struct facts *facts, const struct uuid *saga, uint32_t doc)

@@ -31,21 +31,26 @@ struct saga_fact {
 	uint32_t doc;
 	bool is_intent_durable;
 	bool is_committed;
-	bool is_lost;      /* PostgreSQL forgot the commit */
-	bool is_failed;    /* its client was told that nothing was kept */
-	bool is_permanent; /* PostgreSQL refused its pivot for good, alone */
-	uint32_t applied;  /* bit i: store i has had all of it */
-	uint32_t removed;  /* bit i: its removal was sent to store i */
-	uint32_t refused;  /* bit i: store i refused its apply for good, alone */
+	bool is_lost;                 /* PostgreSQL forgot the commit */
+	bool is_failed;               /* its client was told that nothing was kept */
+	bool is_permanent;            /* PostgreSQL refused its pivot for good, alone */
+	uint32_t applied;             /* bit i: store i has had all of it */
+	uint32_t removed;             /* bit i: its removal was sent to store i */
+	uint32_t refused;             /* bit i: store i refused its apply for good, alone */
 	uint32_t applies[SIM_STORES]; /* how often apply was sent */
+	uint64_t replaced_ns;         /* when a later version took its place; 0: none has */
+	uint32_t lonely_doubts;       /* how often its pivot, alone in its transaction, ended in doubt */
 	UT_hash_handle hh;
 };
 
 struct facts {
 	struct trace *trace; /* borrowed */
 	struct saga_fact *by_saga;
-	uint32_t required;           /* bit i: store i must have a version before the pivot */
-	bool is_tainted[DOCS_MAX];   /* PostgreSQL lost commits of this document: only an operator puts it right */
+	uint32_t required;         /* bit i: store i must have a version before the pivot */
+	bool is_tainted[DOCS_MAX]; /* PostgreSQL lost commits of this document: only an operator puts it right */
+	uint64_t last_death_ns;    /* when a daemon died last; 0: never */
+	bool has_clock_stepped;
+	uint32_t n_swept; /* what was left for the sweep */
 	bool is_violated;
 	char violation[TRACE_LINE_BYTES];
 };
@@ -82,6 +87,11 @@ void facts_committed(struct facts *facts, const struct uuid *saga, uint32_t doc,
 
 /* PostgreSQL went back behind this commit. */
 void facts_lost(struct facts *facts, const struct uuid *saga, uint32_t doc);
+
+/* May a store without fences hold this version although it was replaced? A repeated request that comes after the first
+ * removal is met by the second, which only the daemon's memory knows of, for versions that are
+ * young by the clock: a crash, or a clock that is set, leaves the rest to the sweep. */
+bool facts_is_for_sweep(const struct facts *facts, const struct uuid *saga);
 
 /* A client was told that this saga committed. */
 void facts_answered_committed(struct facts *facts, const struct uuid *saga, uint32_t doc);

@@ -183,6 +183,7 @@ static void record_answer(struct journal_port *port, struct record *record, int 
 			facts_violate(&port->daemon->sim->facts, 12, "a record of saga %s changed while it was out",
 				      trace_id(&record->copy.saga));
 		req->rc = rc;
+		port->daemon->is_told_of_failure = port->daemon->is_told_of_failure || rc != 0;
 		if (rc != 0)
 			(void)err_set(&req->err, rc, "journal: the commit failed: input/output error");
 		req->done(req);
@@ -203,7 +204,7 @@ static void write_going(struct journal_port *port)
 {
 	struct list *it, *tmp;
 
-	list_each(it, tmp, &port->going)
+	list_each (it, tmp, &port->going)
 		write_record(port->disk, container_of(it, struct record, node));
 }
 
@@ -287,8 +288,8 @@ static void port_lookup(struct journal *journal, struct journal_lookup_req *req)
 
 static const char *doc_text(uint32_t doc)
 {
-	static const char *const texts[DOCS_MAX] = {"doc-0",  "doc-1",  "doc-2",  "doc-3",  "doc-4",  "doc-5",
-						    "doc-6",  "doc-7",  "doc-8",  "doc-9",  "doc-10", "doc-11",
+	static const char *const texts[DOCS_MAX] = {"doc-0",  "doc-1",  "doc-2",  "doc-3", "doc-4",  "doc-5",
+						    "doc-6",  "doc-7",  "doc-8",  "doc-9", "doc-10", "doc-11",
 						    "doc-12", "doc-13", "doc-14", "doc-15"};
 	return texts[doc];
 }
@@ -365,7 +366,7 @@ void journal_port_crash(struct journal_port *port, uint64_t last_action)
 
 	world_cancel(world, &port->commit);
 	world_cancel(world, &port->looked_up);
-	list_each(it, tmp, &port->going)
+	list_each (it, tmp, &port->going)
 		is_cut = is_cut || container_of(it, struct record, node)->action > last_action;
 	if (!list_is_empty(&port->going) && !is_cut && !port->has_failed && !port->is_fenced &&
 	    world_chance(world, 500)) {

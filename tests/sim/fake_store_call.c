@@ -68,8 +68,8 @@ static void store_call_reply(struct call *base)
 		note_refusal(call, &call->writes[i]);
 	}
 	req->is_shared = call->is_shared;
-	trace_line(&store_call_sim(call)->trace, "d%u %s answers %u: %s", base->daemon->number, call->port->server->name,
-		   call->n_writes, call->writes[0].verdict == VERDICT_OK ? "ok" : call->text);
+	trace_line(&store_call_sim(call)->trace, "d%u %s answers %u: %s", base->daemon->number,
+		   call->port->server->name, call->n_writes, call->writes[0].verdict == VERDICT_OK ? "ok" : call->text);
 	call->req = NULL;
 	req->done(req);
 }
@@ -119,7 +119,8 @@ static void execute(struct store_call *call, uint32_t i)
 	}
 	if (call->call.is_answered)
 		return;
-	write->verdict = is_done ? VERDICT_OK : VERDICT_PERMANENT;
+	/* Nothing is wrong with the document: another daemon has declared the saga dead. */
+	write->verdict = is_done ? VERDICT_OK : VERDICT_TRANSIENT;
 	if (!is_done)
 		call->text = "a fence of a removal stands on this version";
 }
@@ -185,7 +186,8 @@ static bool arrive_poisoned(struct store_call *call)
 		return false;
 	fault_hit(faults, FAULT_POISON_ALONE);
 	for (uint32_t i = 0; i < call->n_writes; i++) {
-		if (call->writes[i].mark.kind != POISON_ALONE || call->writes[i].mark.store != call->port->server->number)
+		if (call->writes[i].mark.kind != POISON_ALONE ||
+		    call->writes[i].mark.store != call->port->server->number)
 			execute(call, i);
 		else if (!call->call.is_answered)
 			call->writes[i].verdict = VERDICT_PERMANENT;
@@ -384,8 +386,8 @@ static void check_request(struct store_port *port, const struct store_req *req)
 	struct facts *facts = &port->server->sim->facts;
 
 	if (req->n_writes == 0 || req->n_writes > port->store.max_batch)
-		facts_violate(facts, 12, "a request to %s has %u writes, at most are %u", port->store.name, req->n_writes,
-			      port->store.max_batch);
+		facts_violate(facts, 12, "a request to %s has %u writes, at most are %u", port->store.name,
+			      req->n_writes, port->store.max_batch);
 	if (++port->n_out > port->store.max_requests)
 		facts_violate(facts, 12, "%u requests are out to %s, at most are %u", port->n_out, port->store.name,
 			      port->store.max_requests);

@@ -76,8 +76,8 @@ const struct ledger_entry *sim_truth_ledger_by_key(const struct sim_truth *serve
 	return NULL;
 }
 
-static struct ledger_entry *ledger_add(struct sim_truth *server, const struct uuid *saga, uint32_t doc,
-				       const char *key, enum ledger_outcome outcome)
+static struct ledger_entry *ledger_add(struct sim_truth *server, const struct uuid *saga, uint32_t doc, const char *key,
+				       enum ledger_outcome outcome)
 {
 	struct ledger_entry *entry = calloc(1, sizeof(*entry));
 	struct undo *undo;
@@ -107,6 +107,7 @@ void sim_truth_abort(struct sim_truth *server, const struct truth_settle *settle
 		memcpy(key, settle->idempotency_key.at, settle->idempotency_key.len);
 	entry = ledger_add(server, &settle->saga, content_doc(settle->document_id), key, LEDGER_ABORTED);
 	memcpy(entry->row.content_hash, settle->content_hash, DIGEST_BYTES);
+	entry->row.is_delete = settle->is_delete;
 	MUST(settle->code != NULL && strlen(settle->code) < sizeof(entry->row.code));
 	strcpy(entry->row.code, settle->code);
 	(void)err_set(&entry->row.reason, 0, "%s", settle->reason != NULL ? settle->reason : "");
@@ -250,9 +251,10 @@ static void undo_ledger(struct sim_truth *server, const struct undo *undo)
 {
 	struct ledger_entry *entry;
 
+	/* Refusals are outcomes, too: what their keys remembered is gone. */
+	server->sim->facts.is_tainted[undo->doc] = true;
 	HASH_FIND(hh, server->ledger, &undo->saga, sizeof(undo->saga), entry);
-	if (entry == NULL)
-		return; /* pruned since */
+	MUST(entry != NULL);
 	HASH_DEL(server->ledger, entry);
 	free(entry);
 }

@@ -1,8 +1,8 @@
 /* PostgreSQL as the engine's port sees it: rows, ledger, debts, the owner's row, and transactions that may be in doubt.
  *
- * A transaction has its effect at one moment, that of its COMMIT. One that is in doubt may still have that moment before
- * it; settle() and claim() end the backends that they are told to, and what those had not committed never happens.
- * Every change is noted, so that the server can come back without the last ones. */
+ * A transaction has its effect at one moment, that of its COMMIT. One that is in doubt may still have that moment
+ * before it; settle() and claim() end the backends that they are told to, and what those had not committed never
+ * happens. Every change is noted, so that the server can come back without the last ones. */
 #ifndef SAGAD_SIM_FAKE_TRUTH_H
 #define SAGAD_SIM_FAKE_TRUTH_H
 
@@ -41,9 +41,9 @@ struct undo {
 	enum { UNDO_DOC, UNDO_LEDGER, UNDO_DEBT_ADDED, UNDO_DEBT_PAID } kind;
 	uint64_t tx;
 	uint32_t doc;
-	struct doc_row row;      /* DOC */
-	struct uuid saga;        /* LEDGER; DOC: the version that came */
-	struct debt_entry debt;  /* the debt ones */
+	struct doc_row row;     /* DOC */
+	struct uuid saga;       /* LEDGER; DOC: the version that came */
+	struct debt_entry debt; /* the debt ones */
 };
 
 struct sim_truth {
@@ -59,7 +59,7 @@ struct sim_truth {
 	uint32_t n_undos, n_undos_room;
 	uint64_t tx;
 	uint64_t down_ns;
-	uint32_t starts; /* a connection of an earlier start is broken */
+	uint32_t starts;     /* a connection of an earlier start is broken */
 	struct list running; /* pivots in doubt that may still commit */
 	uint32_t max_pivots, max_reads, max_batch;
 	size_t max_batch_bytes;

@@ -8,8 +8,8 @@
 enum truth_kind { TRUTH_READ, TRUTH_PIVOT, TRUTH_SETTLE, TRUTH_PAY, TRUTH_PRUNE, TRUTH_DEBTS, TRUTH_CLAIM, TRUTH_PING };
 
 static const char *const kind_names[] = {
-	[TRUTH_READ] = "read", [TRUTH_PIVOT] = "pivot", [TRUTH_SETTLE] = "settle", [TRUTH_PAY] = "pay",
-	[TRUTH_PRUNE] = "prune", [TRUTH_DEBTS] = "debts", [TRUTH_CLAIM] = "claim", [TRUTH_PING] = "ping",
+	[TRUTH_READ] = "read",   [TRUTH_PIVOT] = "pivot", [TRUTH_SETTLE] = "settle", [TRUTH_PAY] = "pay",
+	[TRUTH_PRUNE] = "prune", [TRUTH_DEBTS] = "debts", [TRUTH_CLAIM] = "claim",   [TRUTH_PING] = "ping",
 };
 
 struct truth_call {
@@ -28,6 +28,7 @@ struct truth_call {
 	} req; /* the engine's, until the answer */
 	uint64_t delay_ns;
 	uint64_t epoch;
+	uint32_t starts; /* of the server, as its connection knows it */
 	enum fault fault;
 	char backend[64];
 	struct pivot_copy *pivots;
@@ -39,6 +40,7 @@ struct truth_call {
 	enum verdict verdict;
 	bool is_shared;
 	bool is_epoch_lost;
+	bool is_broken; /* its connection was of before a restart */
 	const char *text;
 };
 
@@ -98,6 +100,8 @@ static void reply_one_pivot(const struct truth_call *call, const struct pivot_co
 	say(call, pivot->verdict, &pivot->err);
 	if (pivot->verdict == VERDICT_PERMANENT && call->n_pivots == 1)
 		facts_refused(facts, SIM_TRUTH, &pivot->saga);
+	if (pivot->verdict == VERDICT_DOUBT && call->n_pivots == 1)
+		facts_of(facts, &pivot->saga)->lonely_doubts++;
 }
 
 static void reply_pivot(struct truth_call *call)
@@ -181,6 +185,8 @@ static void truth_call_reply(struct call *base)
 		   call->is_epoch_lost ? ", another owner" : "");
 	if (call->is_epoch_lost)
 		base->daemon->is_told_of_successor = true;
+	if (call->is_broken)
+		call->port->starts = call->port->server->starts;
 	switch (call->kind) {
 	case TRUTH_READ:
 		reply_read(call);
@@ -441,17 +447,16 @@ static void do_request(struct truth_call *call)
 	}
 }
 
-/* A connection of before the server's restart is found broken once. */
+/* All connections of before the server's restart are broken; the daemon makes new ones when the first says so. */
 static bool is_disconnected(struct truth_call *call)
 {
 	struct sim *sim = truth_call_sim(call);
 	const struct sim_truth *server = call->port->server;
 
-	if (sim->world.now_ns >= server->down_ns && call->port->starts == server->starts)
+	if (sim->world.now_ns >= server->down_ns && call->starts == server->starts)
 		return false;
 	fault_hit(&sim->faults, FAULT_TRUTH_DOWN);
-	if (sim->world.now_ns >= server->down_ns)
-		call->port->starts = server->starts;
+	call->is_broken = sim->world.now_ns >= server->down_ns;
 	will_say(call, VERDICT_OUTAGE, "connection refused");
 	call->is_shared = true;
 	return true;
@@ -488,8 +493,7 @@ void sim_truth_end_backend(struct sim_truth *server, const char *name)
 {
 	struct list *it, *tmp;
 
-	list_each(it, tmp, &server->running)
-	{
+	list_each (it, tmp, &server->running) {
 		struct truth_call *call = container_of(it, struct truth_call, node);
 
 		if (name != NULL && strcmp(call->backend, name) != 0)
@@ -548,6 +552,7 @@ static struct truth_call *truth_call_begin(struct truth *truth, enum truth_kind 
 	call->port = port;
 	call->kind = kind;
 	call->epoch = port->epoch;
+	call->starts = port->starts;
 	call->delay_ns = sim_delay_ns(sim);
 	call->fault = draw_fault(sim, kind);
 	call->call.reply = truth_call_reply;
@@ -651,8 +656,8 @@ static void ops_pivot(struct truth *truth, struct truth_pivot_req *req)
 	MUST(call->pivots != NULL);
 	for (uint32_t i = 0; i < req->n_pivots; i++) {
 		copy_pivot(&call->pivots[i], req->pivots[i]);
-		trace_line(&truth_call_sim(call)->trace, "d%u postgresql <- pivot(%s) doc-%u", call->call.daemon->number,
-			   trace_id(&req->pivots[i]->saga), call->pivots[i].doc);
+		trace_line(&truth_call_sim(call)->trace, "d%u postgresql <- pivot(%s) doc-%u",
+			   call->call.daemon->number, trace_id(&req->pivots[i]->saga), call->pivots[i].doc);
 	}
 	check_pivots(call);
 }

@@ -53,10 +53,10 @@ struct fault_counts {
 };
 
 struct faults {
-	struct world *world;              /* borrowed */
-	bool is_on;                       /* false: the safety phase, or --no-faults */
-	uint32_t per_mille[FAULT_KINDS];  /* 0: not in this seed's mix */
-	const uint64_t *n_by_state;       /* borrowed: of the daemon in charge; NULL: none runs */
+	struct world *world;             /* borrowed */
+	bool is_on;                      /* false: the safety phase, or --no-faults */
+	uint32_t per_mille[FAULT_KINDS]; /* 0: not in this seed's mix */
+	const uint64_t *n_by_state;      /* borrowed: of the daemon in charge; NULL: none runs */
 	struct fault_counts counts;
 };
 

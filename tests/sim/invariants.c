@@ -30,14 +30,19 @@ static void check_whole(struct sim *sim, const struct sim_store *server, uint32_
 			      trace_id(&row->version), doc);
 }
 
-/* Every version of a document has a PostgreSQL row, is a leftover of a document where commits were lost, or is wrong. */
+/* Every version of a document has a PostgreSQL row, is a leftover of a document where commits were lost, or is wrong.
+ */
 static void check_store(struct sim *sim, struct sim_store *server)
 {
 	const struct held *held;
 
 	sim_store_expire(server);
 	for (held = server->held; held != NULL; held = held->hh.next)
-		if (!truth_is_current(&sim->truth, held->doc, &held->saga) && !is_tainted(sim, held->doc))
+		if (truth_is_current(&sim->truth, held->doc, &held->saga) || is_tainted(sim, held->doc))
+			continue;
+		else if (server->kind == STORE_QDRANT && facts_is_for_sweep(&sim->facts, &held->saga))
+			sim->facts.n_swept++;
+		else
 			facts_violate(&sim->facts, 1, "%s holds version %s of doc-%u, which PostgreSQL doesn't have",
 				      store_text(server), trace_id(&held->saga), held->doc);
 	for (uint32_t doc = 0; doc < DOCS_MAX; doc++) {
@@ -65,7 +70,8 @@ static void check_cache(struct sim *sim, const struct sim_store *server)
 			facts_violate(&sim->facts, 1, "%s serves version %s of doc-%u, which PostgreSQL doesn't have",
 				      store_text(server), trace_id(&live->saga), doc);
 		if (!live->is_set && row->is_found && !row->is_deleted && sim->n_daemons == 1 &&
-		    (int64_t)world_moment(&sim->world).unix_ms - row->updated_unix_ms < 60000 && sim->world.step_ms == 0)
+		    (int64_t)world_moment(&sim->world).unix_ms - row->updated_unix_ms < 60000 &&
+		    sim->world.step_ms == 0)
 			facts_violate(&sim->facts, 1, "%s serves nothing for doc-%u, which was written a minute ago",
 				      store_text(server), doc);
 	}
@@ -82,8 +88,7 @@ static void check_truth(struct sim *sim)
 	for (fact = sim->facts.by_saga; fact != NULL; fact = fact->hh.next) {
 		const struct ledger_entry *entry = sim_truth_ledger(&sim->truth, &fact->saga);
 
-		if (fact->is_committed && !fact->is_lost &&
-		    (entry == NULL || entry->row.outcome != LEDGER_COMMITTED))
+		if (fact->is_committed && !fact->is_lost && (entry == NULL || entry->row.outcome != LEDGER_COMMITTED))
 			facts_violate(&sim->facts, 2, "saga %s of doc-%u had committed, and the ledger lacks it",
 				      trace_id(&fact->saga), fact->doc);
 	}

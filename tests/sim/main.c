@@ -116,16 +116,22 @@ static int run_many(const struct options *options)
 	n_below = fault_counts_below(&result.counts, options->min_hits);
 	printf("%" PRIu64 " answers, %" PRIu64 " of them commits; %.1f s\n", result.n_answered, result.n_committed,
 	       (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
-	printf("%" PRIu64 " passed, %" PRIu64 " failed\n", result.n_passed, result.n_failed);
+	/* A kind of fault that hardly ever struck proves nothing: it counts as a failure. */
+	printf("%" PRIu64 " passed, %" PRIu64 " failed\n", result.n_passed, result.n_failed + n_below);
 	return result.n_failed > 0 || n_below > 0 ? 1 : 0;
 }
 
 int main(int argc, char **argv)
 {
 	static const struct argp argp = {
-		option_table, parse_option, NULL,
-		"Runs the saga engine against fake stores in virtual time: each seed is one run, with its own mix of faults.",
-		NULL, NULL, NULL,
+		option_table,
+		parse_option,
+		NULL,
+		"Runs the saga engine against fake stores in virtual time: each seed is one run, with its own mix of "
+		"faults.",
+		NULL,
+		NULL,
+		NULL,
 	};
 	struct options options = {.job = {.first = 1, .n = 500, .n_jobs = 1, .has_faults = true}};
 

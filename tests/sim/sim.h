@@ -49,9 +49,6 @@ uint64_t sim_delay_ns(struct sim *sim);
 /* How long after it was sent a request may still have its effect: less than the late-write window. */
 uint64_t sim_latest_ns(const struct sim *sim);
 
-/* More pieces of background work than this must never be in memory. */
-uint64_t sim_most_errands(const struct sim *sim);
-
 /* The daemon crashed or halted: another one starts some time later. */
 void sim_daemon_ended(struct daemon *daemon);
 

@@ -23,9 +23,9 @@ struct report {
 
 struct worker {
 	pid_t pid;
-	int fd; /* -1: it has ended */
-	uint64_t seed;   /* that it is at */
-	bool is_at_work; /* at that seed */
+	int fd;               /* -1: it has ended */
+	uint64_t seed;        /* that it is at */
+	bool is_at_work;      /* at that seed */
 	struct report report; /* as far as it was read */
 	size_t n_read;
 };

@@ -1,0 +1,509 @@
+/* Every invariant can fail: worlds made by hand, each with one thing wrong, and the one that must find it. */
+#include "sim.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define DOC 3u
+
+static const struct uuid first = {{1, 2, 3, 4, 5, 6, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 1}};
+static const struct uuid second = {{1, 2, 3, 4, 5, 7, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 2}};
+
+static struct write_copy write_of(const struct uuid *saga)
+{
+	return (struct write_copy){
+		.op = LEG_APPLY,
+		.saga = *saga,
+		.doc = DOC,
+		.has_document = true,
+		.n_whole = 2,
+		.n_chunks = STORE_CHUNKS_UNKNOWN,
+	};
+}
+
+static struct pivot_copy pivot_of(const struct uuid *saga)
+{
+	return (struct pivot_copy){
+		.saga = *saga,
+		.doc = DOC,
+		.row = {.is_found = true, .version = *saga, .n_chunks = 2, .has_properties = true},
+	};
+}
+
+static void apply_everywhere(struct sim *sim, const struct uuid *saga)
+{
+	struct write_copy write = write_of(saga);
+
+	facts_intent_durable(&sim->facts, saga, DOC);
+	for (uint32_t i = 0; i < SIM_STORES; i++)
+		assert_true(sim_store_apply(&sim->stores[i], &write, 2));
+}
+
+static void commit(struct sim *sim, const struct uuid *saga)
+{
+	struct pivot_copy pivot = pivot_of(saga);
+
+	pivot.is_expected = sim->truth.docs[DOC].is_found;
+	pivot.expected = sim->truth.docs[DOC].version;
+	sim_truth_commit(&sim->truth, &pivot);
+	sim_truth_end(&sim->truth);
+}
+
+static void publish_everywhere(struct sim *sim, const struct uuid *saga)
+{
+	struct write_copy write = write_of(saga);
+
+	for (uint32_t i = 0; i < SIM_STORES; i++)
+		sim_store_publish(&sim->stores[i], &write);
+}
+
+/* One document, `first`, whole in all stores; no daemon. */
+static int set_up(void **state)
+{
+	struct sim *sim = malloc(sizeof(*sim));
+
+	assert_non_null(sim);
+	sim_init(sim, 1, TRACE_OFF, false);
+	apply_everywhere(sim, &first);
+	commit(sim, &first);
+	publish_everywhere(sim, &first);
+	assert_false(sim->facts.is_violated);
+	*state = sim;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	sim_fini(*state);
+	free(*state);
+	return 0;
+}
+
+static void expect(const struct sim *sim, unsigned number, const char *words)
+{
+	char start[64];
+
+	(void)snprintf(start, sizeof(start), "invariant %u broken: ", number);
+	assert_true(sim->facts.is_violated);
+	assert_memory_equal(sim->facts.violation, start, strlen(start));
+	if (strstr(sim->facts.violation, words) == NULL)
+		fail_msg("'%s' isn't in '%s'", words, sim->facts.violation);
+}
+
+/* ---- at rest ---- */
+
+static void a_whole_world_is_fine(void **state)
+{
+	struct sim *sim = *state;
+
+	invariants_at_rest(sim);
+	assert_false(sim->facts.is_violated);
+}
+
+static void an_orphan_is_found(void **state)
+{
+	struct sim *sim = *state;
+	struct write_copy write = write_of(&second);
+
+	facts_intent_durable(&sim->facts, &second, DOC);
+	assert_true(sim_store_apply(&sim->stores[STORE_NEO4J], &write, 2));
+	invariants_at_rest(sim);
+	expect(sim, 1, "neo4j holds version");
+}
+
+static void a_missing_version_is_found(void **state)
+{
+	struct sim *sim = *state;
+	struct held *held = sim->stores[STORE_QDRANT].held;
+
+	HASH_DEL(sim->stores[STORE_QDRANT].held, held);
+	free(held);
+	invariants_at_rest(sim);
+	expect(sim, 1, "qdrant lacks version");
+}
+
+static void a_torn_version_is_found(void **state)
+{
+	struct sim *sim = *state;
+
+	sim->stores[STORE_QDRANT].held->n_parts = 1;
+	invariants_at_rest(sim);
+	expect(sim, 1, "in part (1 of 2)");
+}
+
+static void another_content_is_found(void **state)
+{
+	struct sim *sim = *state;
+
+	sim->stores[STORE_NEO4J].held->hash[0] ^= 1;
+	invariants_at_rest(sim);
+	expect(sim, 1, "another content");
+}
+
+static void an_unpublished_graph_is_found(void **state)
+{
+	struct sim *sim = *state;
+
+	sim->stores[STORE_NEO4J].held->is_published = false;
+	invariants_at_rest(sim);
+	expect(sim, 1, "never told to publish");
+}
+
+static void a_stale_cache_is_found(void **state)
+{
+	struct sim *sim = *state;
+
+	sim->stores[STORE_REDIS].live[DOC].saga = second;
+	invariants_at_rest(sim);
+	expect(sim, 1, "redis serves version");
+}
+
+static void a_deleted_document_in_a_store_is_a_ghost(void **state)
+{
+	struct sim *sim = *state;
+
+	sim->truth.docs[DOC].is_deleted = true;
+	invariants_at_rest(sim);
+	expect(sim, 1, "qdrant holds version");
+}
+
+static void a_forgotten_debt_is_found(void **state)
+{
+	struct sim *sim = *state;
+	struct debt debt = {.store = "qdrant", .op = LEG_REMOVE, .saga = first, .owner = second};
+	struct pivot_copy pivot = pivot_of(&second);
+
+	apply_everywhere(sim, &second);
+	pivot.is_expected = true;
+	pivot.expected = first;
+	pivot.debts = &debt;
+	pivot.n_debts = 1;
+	sim_truth_commit(&sim->truth, &pivot);
+	for (uint32_t i = 0; i < SIM_STORES; i++) {
+		struct write_copy old = write_of(&first);
+
+		sim_store_remove(&sim->stores[i], &old);
+	}
+	publish_everywhere(sim, &second);
+	invariants_at_rest(sim);
+	expect(sim, 1, "a debt to qdrant");
+}
+
+static void a_lost_commit_is_found(void **state)
+{
+	struct sim *sim = *state;
+	struct ledger_entry *entry = sim->truth.ledger;
+
+	HASH_DEL(sim->truth.ledger, entry);
+	free(entry);
+	invariants_at_rest(sim);
+	expect(sim, 2, "the ledger lacks it");
+}
+
+static void an_open_intent_is_found(void **state)
+{
+	struct sim *sim = *state;
+	struct disk_intent *intent = calloc(1, sizeof(*intent));
+	struct sim_disk *disk = sim_disk_add(sim);
+
+	assert_non_null(intent);
+	intent->saga = second;
+	HASH_ADD(hh, disk->intents, saga, sizeof(intent->saga), intent);
+	invariants_at_rest(sim);
+	expect(sim, 8, "is open in journal 0");
+}
+
+/* An accepted job as the clients know it, and as the disk has it: state UNKNOWN makes no row. */
+static void accept_job(struct sim *sim, enum journal_job_state row_state, const char *code)
+{
+	struct sim_disk *disk = sim_disk_add(sim);
+	struct disk_job *job = calloc(1, sizeof(*job));
+
+	assert_non_null(job);
+	job->id = second;
+	job->row.state = row_state;
+	job->row.made = second;
+	(void)snprintf(job->row.code, sizeof(job->row.code), "%s", code);
+	if (row_state == JOB_UNKNOWN)
+		free(job);
+	else
+		HASH_ADD(hh, disk->jobs, id, sizeof(job->id), job);
+	sim->clients.accepted = calloc(1, sizeof(*sim->clients.accepted));
+	assert_non_null(sim->clients.accepted);
+	sim->clients.accepted[0] = (struct accepted_job){second, disk, DOC};
+	sim->clients.n_accepted = 1;
+}
+
+static void a_forgotten_job_is_found(void **state)
+{
+	accept_job(*state, JOB_UNKNOWN, "");
+	invariants_at_rest(*state);
+	expect(*state, 2, "has not ended");
+}
+
+static void a_waiting_job_is_found(void **state)
+{
+	accept_job(*state, JOB_WAITING, "");
+	invariants_at_rest(*state);
+	expect(*state, 2, "has not ended");
+}
+
+static void a_job_that_gave_up_is_found(void **state)
+{
+	accept_job(*state, JOB_FAILED, "store_unavailable");
+	invariants_at_rest(*state);
+	expect(*state, 2, "which is not for good");
+}
+
+static void a_job_done_by_nobody_is_found(void **state)
+{
+	accept_job(*state, JOB_DONE, "");
+	invariants_at_rest(*state);
+	expect(*state, 2, "which never committed");
+}
+
+/* ---- as it happens ---- */
+
+static void an_apply_before_its_intent_is_found(void **state)
+{
+	struct sim *sim = *state;
+
+	facts_sent(&sim->facts, STORE_QDRANT, LEG_APPLY, &second, DOC, false);
+	expect(sim, 5, "before its intent was durable");
+}
+
+static void a_commit_before_a_store_has_it_is_found(void **state)
+{
+	struct sim *sim = *state;
+	struct write_copy write = write_of(&second);
+
+	assert_true(sim_store_apply(&sim->stores[STORE_QDRANT], &write, 2));
+	assert_true(sim_store_apply(&sim->stores[STORE_NEO4J], &write, 2));
+	commit(sim, &second);
+	expect(sim, 6, "in stores 0x3 only");
+}
+
+static void a_commit_of_half_a_version_is_found(void **state)
+{
+	struct sim *sim = *state;
+	struct write_copy write = write_of(&second);
+
+	for (uint32_t i = 0; i < SIM_STORES; i++)
+		assert_true(sim_store_apply(&sim->stores[i], &write, i == STORE_QDRANT ? 1 : 2));
+	commit(sim, &second);
+	expect(sim, 6, "in stores 0x6 only");
+}
+
+static void a_publish_before_the_commit_is_found(void **state)
+{
+	struct sim *sim = *state;
+
+	facts_sent(&sim->facts, STORE_REDIS, LEG_PUBLISH, &second, DOC, false);
+	expect(sim, 6, "before it had committed");
+}
+
+static void a_removal_of_the_current_version_is_found(void **state)
+{
+	struct sim *sim = *state;
+	struct write_copy write = write_of(&first);
+
+	sim_store_remove(&sim->stores[STORE_QDRANT], &write);
+	expect(sim, 4, "lost the current version");
+}
+
+static void a_removal_that_is_on_its_way_is_found(void **state)
+{
+	struct sim *sim = *state;
+
+	facts_sent(&sim->facts, STORE_QDRANT, LEG_REMOVE, &first, DOC, true);
+	expect(sim, 4, "is doc-3's version now");
+}
+
+static void a_removal_of_another_saga_is_found(void **state)
+{
+	struct sim *sim = *state;
+
+	facts_removed(&sim->facts, STORE_QDRANT, &second, &first, false);
+	expect(sim, 4, "took what saga");
+}
+
+static void a_commit_after_its_removal_is_found(void **state)
+{
+	struct sim *sim = *state;
+
+	apply_everywhere(sim, &second);
+	facts_sent(&sim->facts, STORE_QDRANT, LEG_REMOVE, &second, DOC, false);
+	commit(sim, &second);
+	expect(sim, 4, "its removal had been sent");
+}
+
+static void a_permanent_error_that_is_retried_is_found(void **state)
+{
+	struct sim *sim = *state;
+
+	facts_intent_durable(&sim->facts, &second, DOC);
+	facts_refused(&sim->facts, STORE_NEO4J, &second);
+	facts_sent(&sim->facts, STORE_NEO4J, LEG_APPLY, &second, DOC, false);
+	expect(sim, 9, "refused it for good");
+}
+
+static void a_smaller_version_is_found(void **state)
+{
+	struct sim *sim = *state;
+	struct uuid smaller = first;
+
+	smaller.bytes[0] = 0;
+	apply_everywhere(sim, &smaller);
+	commit(sim, &smaller);
+	expect(sim, 10, "is not greater than");
+}
+
+static void a_poison_that_commits_is_found(void **state)
+{
+	struct sim *sim = *state;
+	struct pivot_copy pivot = pivot_of(&second);
+
+	apply_everywhere(sim, &second);
+	pivot.is_expected = true;
+	pivot.expected = first;
+	pivot.mark = (struct poison_mark){POISON_BATCH, SIM_TRUTH};
+	sim_truth_commit(&sim->truth, &pivot);
+	expect(sim, 11, "poison saga");
+}
+
+static void an_empty_acknowledgement_is_found(void **state)
+{
+	struct sim *sim = *state;
+
+	facts_answered_committed(&sim->facts, &second, DOC);
+	expect(sim, 2, "PostgreSQL never had it");
+}
+
+static void a_failure_that_commits_later_is_found(void **state)
+{
+	struct sim *sim = *state;
+
+	apply_everywhere(sim, &second);
+	facts_answered_failed(&sim->facts, &second, DOC);
+	commit(sim, &second);
+	expect(sim, 3, "told that nothing was kept");
+}
+
+static void a_commit_answered_as_failed_is_found(void **state)
+{
+	struct sim *sim = *state;
+
+	facts_answered_failed(&sim->facts, &first, DOC);
+	expect(sim, 3, "but it had committed");
+}
+
+/* ---- with an engine ---- */
+
+static struct client_job *put_and_run(struct sim *sim)
+{
+	(void)daemon_start(sim, sim_disk_add(sim), false);
+	while (sim->current->stats.phase != ENGINE_RUNNING)
+		assert_true(world_step(&sim->world));
+	clients_probe(&sim->clients);
+	while (sim->clients.n_open > 0 && !sim->facts.is_violated)
+		assert_true(world_step(&sim->world));
+	return container_of(sim->clients.jobs.prev, struct client_job, node);
+}
+
+static void a_second_answer_is_found(void **state)
+{
+	struct sim *sim = *state;
+	struct client_job *job = put_and_run(sim);
+	struct outcome outcome = {.kind = OUTCOME_ABSENT};
+
+	assert_false(sim->facts.is_violated);
+	job->job.done(&job->job, &outcome);
+	expect(sim, 3, "a second answer");
+}
+
+static void a_blamed_innocent_is_found(void **state)
+{
+	struct sim *sim = *state;
+	struct client_job *job = put_and_run(sim);
+	struct outcome outcome = {.kind = OUTCOME_FAILED, .code = CODE_STORE_REFUSED, .err = {"refused"}};
+
+	job->n_answers = 0;
+	job->job.done(&job->job, &outcome);
+	expect(sim, 11, "the document is innocent");
+}
+
+static void too_many_sagas_are_found(void **state)
+{
+	struct sim *sim = *state;
+
+	(void)daemon_start(sim, sim_disk_add(sim), false);
+	while (sim->current->stats.phase != ENGINE_RUNNING)
+		assert_true(world_step(&sim->world));
+	sim->config.max_sagas = 0; /* the engine has a copy of its own, and goes by that */
+	clients_probe(&sim->clients);
+	while (sim->clients.n_open > 0 && !sim->facts.is_violated)
+		assert_true(world_step(&sim->world));
+	expect(sim, 7, "sagas, at most are 0");
+}
+
+static void a_daemon_that_outlives_its_journal_is_found(void **state)
+{
+	struct sim *sim = *state;
+
+	(void)put_and_run(sim);
+	sim->current->is_told_of_failure = true;
+	daemon_touch(sim->current);
+	while (!sim->facts.is_violated)
+		assert_true(world_step(&sim->world));
+	expect(sim, 2, "the daemon goes on");
+}
+
+#define WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WORLD(a_whole_world_is_fine),
+		WORLD(an_orphan_is_found),
+		WORLD(a_missing_version_is_found),
+		WORLD(a_torn_version_is_found),
+		WORLD(another_content_is_found),
+		WORLD(an_unpublished_graph_is_found),
+		WORLD(a_stale_cache_is_found),
+		WORLD(a_deleted_document_in_a_store_is_a_ghost),
+		WORLD(a_forgotten_debt_is_found),
+		WORLD(a_lost_commit_is_found),
+		WORLD(an_open_intent_is_found),
+		WORLD(a_forgotten_job_is_found),
+		WORLD(a_waiting_job_is_found),
+		WORLD(a_job_that_gave_up_is_found),
+		WORLD(a_job_done_by_nobody_is_found),
+		WORLD(an_apply_before_its_intent_is_found),
+		WORLD(a_commit_before_a_store_has_it_is_found),
+		WORLD(a_commit_of_half_a_version_is_found),
+		WORLD(a_publish_before_the_commit_is_found),
+		WORLD(a_removal_of_the_current_version_is_found),
+		WORLD(a_removal_that_is_on_its_way_is_found),
+		WORLD(a_removal_of_another_saga_is_found),
+		WORLD(a_commit_after_its_removal_is_found),
+		WORLD(a_permanent_error_that_is_retried_is_found),
+		WORLD(a_smaller_version_is_found),
+		WORLD(a_poison_that_commits_is_found),
+		WORLD(an_empty_acknowledgement_is_found),
+		WORLD(a_failure_that_commits_later_is_found),
+		WORLD(a_commit_answered_as_failed_is_found),
+		WORLD(a_second_answer_is_found),
+		WORLD(a_blamed_innocent_is_found),
+		WORLD(too_many_sagas_are_found),
+		WORLD(a_daemon_that_outlives_its_journal_is_found),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
