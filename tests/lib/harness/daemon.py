@@ -101,15 +101,20 @@ class Daemon:
     def wait_ready(self, timeout_s=20):
         """Recovered: it answers hello, and the engine runs."""
         def is_ready():
-            assert self.is_alive(), f"the daemon ended with {self.process.returncode}:\n{self.log()[-3000:]}"
+            self.check_alive()
             try:
                 return self.stats()["phase"] == 2
             except OSError:
                 return False
-        eventually(is_ready, timeout_s, what=lambda: self.log()[-3000:])
+        eventually(is_ready, timeout_s, what=f"not ready; see {self.log_path}")
 
     def is_alive(self):
         return self.process is not None and self.process.poll() is None
+
+    def check_alive(self):
+        """A dead daemon won't come up by waiting: this ends every wait."""
+        if not self.is_alive():
+            raise RuntimeError(f"the daemon ended with {self.process.returncode}:\n{self.log()[-3000:]}")
 
     def kill(self):
         """SIGKILL; returns when it is gone."""

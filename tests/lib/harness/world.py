@@ -58,7 +58,7 @@ class World:
 
     def init(self, daemon, dims=DIMS):
         def is_initialised():
-            assert daemon.is_alive(), daemon.log()[-3000:]
+            daemon.check_alive()
             try:
                 daemon.init(dims=dims)
                 return True
@@ -99,7 +99,7 @@ class World:
         parsed = None if jobs is None else compare.jobs.parse(json.dumps(job) for job in jobs)
         return compare.run(self.readers, parsed, partial)
 
-    def assert_whole(self, daemon, jobs=None, partial=False, timeout_s=15):
+    def assert_whole(self, daemon, jobs=None, partial=False, timeout_s=10):
         """At rest: nothing owed, and the four stores hold the same, field by field, and nothing else."""
         daemon.settle(timeout_s)
 
