@@ -248,6 +248,7 @@ static void neo4j_configure(struct neo4j *neo4j, const struct neo4j_config *conf
 	neo4j->store.name = "neo4j";
 	neo4j->store.max_requests = neo4j_or(config->connections, 2);
 	neo4j->store.max_batch = neo4j_or(config->max_batch, 128);
+	neo4j->store.has_fences = true; /* tombstones */
 	neo4j->store.max_batch_bytes = config->max_batch_bytes != 0 ? config->max_batch_bytes : 1u << 20;
 	neo4j->admin_timeout_ns = (uint64_t)neo4j_or(config->admin_timeout_ms, 90000) * NS_IN_MS;
 	neo4j->tombstone_ms = config->tombstone_ms != 0 ? config->tombstone_ms : 3600000;

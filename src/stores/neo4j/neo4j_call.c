@@ -63,6 +63,9 @@ static void neo4j_call_checked(struct neo4j_call *call)
 		neo4j_call_write(call);
 		return;
 	}
+	if (verdict == VERDICT_DOUBT)
+		(void)err_set(&call->err, 0, "neo4j %s: no answer to the check before the write; nothing was written",
+			      http_client_endpoint(call->neo4j->client));
 	call->answer = (struct neo4j_answer){verdict == VERDICT_DOUBT ? VERDICT_OUTAGE : verdict, false};
 	neo4j_call_end_all(call);
 }

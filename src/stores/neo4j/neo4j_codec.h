@@ -6,8 +6,8 @@
  *     (:Entity)-[:<TYPE> {saga_id, document_id, ordinal, ...}]->(:Entity)
  *     (:Version:Tombstone {saga_id, removed_ms, keys})     what is left of a removed saga, for a time
  *
- * A Version without Document is being written, and is seen by nobody: apply sets that label last. A Tombstone also has
- * the label Uncollected while its `keys` name entities that the collector has to look at.
+ * A Version without Document is being written, and is seen by nobody: apply sets that label last. While its `keys` name
+ * entities that the collector has to look at, a tombstone also has `is_uncollected`, which is indexed.
  *
  * Properties: null is left out; strings, booleans, numbers and lists of one of these kinds go as they are; anything
  * else (objects, mixed lists, integers over 64 bits, numbers that are infinite as a double) goes as its JSON text.

@@ -75,23 +75,25 @@
 	"UNWIND $sagas AS s MATCH (v:Version {saga_id: s}) OPTIONAL MATCH (v)-[m:MENTIONS]->(e:Entity) "               \
 	"WITH s, v, collect(m) AS ms, coalesce(v.keys, []) + collect(e.key) AS keys "                                  \
 	"FOREACH (m IN ms | DELETE m) "                                                                                \
-	"SET v = {saga_id: s, removed_ms: timestamp(), keys: keys} "                                                   \
-	"FOREACH (x IN CASE WHEN size(keys) > 0 THEN [1] ELSE [] END | SET v:Uncollected) "                            \
+	"SET v = {saga_id: s, removed_ms: timestamp(), keys: CASE WHEN size(keys) > 0 THEN keys END, "                 \
+	"is_uncollected: CASE WHEN size(keys) > 0 THEN true END} "                                                     \
 	"RETURN s AS saga"
 
 /* ---- collect: one transaction, in this order ----
  *
  * An entity is locked, looked at again, and deleted without DETACH: when a relationship was committed meanwhile, the
- * entity stays or the transaction fails, and no relationship is ever lost. */
+ * entity stays or the transaction fails, and no relationship is ever lost. The label Collecting lives inside the
+ * transaction only: it carries the choice of tombstones from one statement to the next. */
 #define CYPHER_COLLECT_TAKE                                                                                            \
-	"MATCH (t:Uncollected) WITH t LIMIT $limit SET t:Collecting REMOVE t:Uncollected RETURN count(t) AS taken"
+	"MATCH (t:Tombstone {is_uncollected: true}) WITH t LIMIT $limit "                                              \
+	"SET t:Collecting REMOVE t.is_uncollected RETURN count(t) AS taken"
 #define CYPHER_COLLECT_ENTITIES                                                                                        \
 	"MATCH (t:Collecting) UNWIND t.keys AS k WITH DISTINCT k ORDER BY k "                                          \
 	"MATCH (e:Entity {key: k}) SET e.name = e.name "                                                               \
 	"WITH e WHERE NOT EXISTS {(e)--()} DELETE e RETURN count(e) AS deleted"
 #define CYPHER_COLLECT_DONE "MATCH (t:Collecting) REMOVE t:Collecting, t.keys RETURN count(t) AS done"
 #define CYPHER_COLLECT_EXPIRE                                                                                          \
-	"MATCH (t:Tombstone) WHERE t.removed_ms < timestamp() - $keep_ms AND NOT t:Uncollected "                       \
+	"MATCH (t:Tombstone) WHERE t.removed_ms < timestamp() - $keep_ms AND t.is_uncollected IS NULL "                \
 	"WITH t LIMIT $limit DELETE t RETURN count(t) AS expired"
 
 /* ---- check and schema ---- */
@@ -101,9 +103,10 @@
 
 #define CYPHER_SCHEMA_VERSION                                                                                          \
 	"CREATE CONSTRAINT sagad_version IF NOT EXISTS FOR (v:Version) REQUIRE v.saga_id IS UNIQUE"
-#define CYPHER_SCHEMA_ENTITY    "CREATE CONSTRAINT sagad_entity IF NOT EXISTS FOR (e:Entity) REQUIRE e.key IS UNIQUE"
-#define CYPHER_SCHEMA_DOCUMENT  "CREATE INDEX sagad_document IF NOT EXISTS FOR (d:Document) ON (d.id)"
-#define CYPHER_SCHEMA_TOMBSTONE "CREATE INDEX sagad_tombstone IF NOT EXISTS FOR (t:Tombstone) ON (t.removed_ms)"
-#define CYPHER_SCHEMA_AWAIT     "CALL db.awaitIndexes(60)"
+#define CYPHER_SCHEMA_ENTITY      "CREATE CONSTRAINT sagad_entity IF NOT EXISTS FOR (e:Entity) REQUIRE e.key IS UNIQUE"
+#define CYPHER_SCHEMA_DOCUMENT    "CREATE INDEX sagad_document IF NOT EXISTS FOR (d:Document) ON (d.id)"
+#define CYPHER_SCHEMA_TOMBSTONE   "CREATE INDEX sagad_tombstone IF NOT EXISTS FOR (t:Tombstone) ON (t.removed_ms)"
+#define CYPHER_SCHEMA_UNCOLLECTED "CREATE INDEX sagad_uncollected IF NOT EXISTS FOR (t:Tombstone) ON (t.is_uncollected)"
+#define CYPHER_SCHEMA_AWAIT       "CALL db.awaitIndexes(60)"
 
 #endif

@@ -321,8 +321,8 @@ static void shared_entities_stay_and_lonely_ones_go(void **state)
 	assert_int_equal(number(MENTIONS "RETURN count(m)"), 1);
 	assert_true(comes(ENTITIES "RETURN count(e)", 1));
 	assert_true(holds(ENTITIES "RETURN e.name = 'Adam'"));
-	assert_true(
-		holds(TOMBSTONES "RETURN t.keys IS NULL AND t.id IS NULL AND t.removed_ms > 0 AND NOT t:Uncollected"));
+	assert_true(holds(TOMBSTONES
+			  "RETURN t.keys IS NULL AND t.id IS NULL AND t.removed_ms > 0 AND t.is_uncollected IS NULL"));
 	assert_int_equal(live_remove(store, "d", 1, 0), VERDICT_OK);
 	assert_int_equal(live_remove(store, "e", 2, 0), VERDICT_OK);
 	assert_true(comes(ENTITIES "RETURN count(e)", 0));
