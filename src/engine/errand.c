@@ -73,34 +73,58 @@ static void errand_on_round(struct timer *timer)
 	errand_begin_round(errand);
 }
 
-/* The last apply of a version was sent within its saga's deadline, so the time in its id tells. A clock that steps
- * between the two misleads; what is then left is the sweep's. */
-bool errand_is_young(const struct engine *engine, const struct uuid *version)
+static int64_t errand_made_ms(const struct uuid *version)
 {
-	const struct engine_config *config = &engine->config;
-	int64_t age_ms = engine->now.unix_ms;
 	int64_t made_ms = 0;
 
 	for (unsigned i = 0; i < 6; i++)
 		made_ms = made_ms * 256 + version->bytes[i];
-	age_ms -= made_ms;
-	return age_ms < (int64_t)(config->late_write_window_ms + config->max_deadline_ms);
+	return made_ms;
 }
 
-static bool errand_needs_second_round(const struct errand *errand)
+/* A version's last apply was sent before its commit; where that moment isn't known, within its saga's deadline, so that
+ * the time in its id tells. Clocks that differ or step mislead by so much; what is then left is the sweep's. */
+static bool errand_is_young(const struct engine *engine, const struct uuid *version, int64_t committed_unix_ms)
+{
+	const struct engine_config *config = &engine->config;
+	int64_t window_ms = (int64_t)config->late_write_window_ms;
+
+	if (committed_unix_ms != 0)
+		return engine->now.unix_ms - committed_unix_ms < 2 * window_ms;
+	return engine->now.unix_ms - errand_made_ms(version) < window_ms + (int64_t)config->max_deadline_ms;
+}
+
+uint32_t errand_exposed_stores(const struct engine *engine, const struct uuid *version, int64_t committed_unix_ms,
+			       uint32_t stores)
+{
+	uint32_t exposed = 0;
+
+	for (uint32_t i = 0; i < engine->n_stores; i++)
+		if (!engine->senders[i].store->has_fences)
+			exposed |= stores & BIT(i);
+	return exposed != 0 && errand_is_young(engine, version, committed_unix_ms) ? exposed : 0;
+}
+
+/* The stores that need the second removal; 0: the errand is done. */
+static uint32_t errand_second_round(const struct errand *errand)
 {
 	if (errand->round > 0)
-		return false;
-	return errand->kind == ERRAND_ABORT || (errand->kind == ERRAND_DEBT && errand->op == LEG_REMOVE &&
-						errand_is_young(errand->engine, &errand->saga));
+		return 0;
+	if (errand->kind == ERRAND_ABORT)
+		return errand->stores;
+	if (errand->kind != ERRAND_DEBT || errand->op != LEG_REMOVE)
+		return 0;
+	return errand_exposed_stores(errand->engine, &errand->saga, errand->committed_unix_ms, errand->stores);
 }
 
 /* A first removal may come before a late write has landed; the second comes when none can be on its way any more. */
 static void errand_finish_round(struct errand *errand)
 {
 	struct engine *engine = errand->engine;
+	uint32_t again = errand_second_round(errand);
 
-	if (errand_needs_second_round(errand)) {
+	if (again != 0) {
+		errand->stores = again;
 		errand->owed = 0; /* paid by the first */
 		timers_set(&engine->timers, &errand->round_timer,
 			   engine_after_ms(engine, engine->config.late_write_window_ms));
@@ -203,6 +227,7 @@ static struct errand *errand_create(struct engine *engine, const struct errand_o
 	errand->cache_ttl_s = engine->config.cache_ttl_s;
 	errand->stores = order->stores;
 	errand->owed = order->owed;
+	errand->committed_unix_ms = order->committed_unix_ms;
 	errand->round = order->is_second_round ? 1 : 0;
 	errand->closes_intent = order->closes_intent;
 	errand->round_timer.fire = errand_on_round;

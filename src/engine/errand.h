@@ -35,7 +35,8 @@ struct errand {
 	uint32_t due;    /* bit i: not done yet in this round */
 	uint32_t owed;   /* bit i: a debt's row must be deleted when store i is done */
 	uint32_t round;
-	bool closes_intent; /* of `saga` */
+	int64_t committed_unix_ms; /* when `saga` was committed, by PostgreSQL's clock; 0: not known */
+	bool closes_intent;        /* of `saga` */
 	struct timer round_timer;
 	struct list node;
 	struct errand_chore chores[]; /* n_stores of them, then the text of document_id */
@@ -49,6 +50,7 @@ struct errand_order {
 	uint32_t n_chunks;
 	uint32_t stores;
 	uint32_t owed;
+	int64_t committed_unix_ms; /* DEBT of a removal: when that version was committed; 0: not known */
 	bool closes_intent;
 	bool is_second_round; /* ABORT, recovered, of a delete: it applied nothing, so nothing of it can come late */
 	bool is_removed;      /* DEBT: the first removal has been; only the one after the late-write window is left */
@@ -57,8 +59,10 @@ struct errand_order {
 /* Starts it. Out of memory: logs that the work waits in the journal or in PostgreSQL for the next start. */
 void errand_start(struct engine *engine, const struct errand_order *order);
 
-/* May an apply of this version still be on its way to a store? A store without fences then needs a second removal. */
-bool errand_is_young(const struct engine *engine, const struct uuid *version);
+/* The stores, out of `stores`, where a copy of this version's apply may still arrive and stay: those without fences,
+ * while the version is young. committed_unix_ms as in the order. */
+uint32_t errand_exposed_stores(const struct engine *engine, const struct uuid *version, int64_t committed_unix_ms,
+			       uint32_t stores);
 
 /* For engine_destroy(). */
 void errand_free(struct errand *errand);

@@ -405,14 +405,17 @@ static void run_leave_second_removal(struct run *run)
 		.saga = saga->replaced,
 		.document_id = run->document_id,
 		.n_chunks = saga->replaced_chunks,
-		.stores = saga->plan.stores & ~saga->remove_due,
+		.committed_unix_ms = run->read.read.updated_unix_ms,
 		.is_removed = true,
 	};
 	bool has_committed = saga->state == SAGA_DONE &&
 			     (saga->result == SAGA_RESULT_COMMITTED || saga->result == SAGA_RESULT_DELETED);
 
-	if (has_committed && saga->is_found && !saga->is_deleted && order.stores != 0 &&
-	    errand_is_young(run->engine, &saga->replaced))
+	if (!has_committed || !saga->is_found || saga->is_deleted)
+		return;
+	order.stores = errand_exposed_stores(run->engine, &saga->replaced, order.committed_unix_ms,
+					     saga->plan.stores & ~saga->remove_due);
+	if (order.stores != 0)
 		errand_start(run->engine, &order);
 }
 
@@ -445,6 +448,7 @@ static void run_leave_errands(struct run *run)
 		order.stores = saga->remove_due;
 		order.owed = saga->remove_due;
 		order.n_chunks = saga->replaced_chunks;
+		order.committed_unix_ms = run->read.read.updated_unix_ms;
 		order.closes_intent = false;
 		errand_start(run->engine, &order);
 	}

@@ -113,6 +113,8 @@ struct store {
 	uint32_t max_requests;  /* requests out at once, 1..64 */
 	uint32_t max_batch;     /* writes in one request, 1..4096 */
 	size_t max_batch_bytes; /* of one request; a write that is larger alone goes alone */
+	bool has_fences; /* remove leaves a fence under the saga's name: a late apply of it changes nothing. Without
+			    one a removal is repeated when no late apply can be on its way any more */
 };
 
 #endif

@@ -24,6 +24,7 @@ void sim_store_init(struct sim_store *server, struct sim *sim, uint32_t number)
 	server->number = number;
 	server->kind = (enum store_kind)number;
 	server->name = kind_table[number].name;
+	server->has_fences = kind_table[number].has_fences;
 	server->max_requests = (uint32_t)world_between(world, 1, 4);
 	server->max_batch = (uint32_t)world_between(world, 1, 16);
 	server->max_batch_bytes = (size_t)world_between(world, 500, 20000);
@@ -58,7 +59,7 @@ static void fence_add(struct sim_store *server, const struct uuid *saga)
 {
 	struct fence *fence;
 
-	if (!kind_table[server->kind].has_fences || is_fenced(server, saga))
+	if (!server->has_fences || is_fenced(server, saga))
 		return;
 	fence = calloc(1, sizeof(*fence));
 	MUST(fence != NULL);

@@ -47,6 +47,7 @@ struct sim_store {
 	enum store_kind kind;
 	uint32_t number;
 	const char *name;
+	bool has_fences; /* its removals leave a fence */
 	struct held *held;
 	struct fence *fences;
 	struct live_value live[DOCS_MAX]; /* STORE_REDIS */

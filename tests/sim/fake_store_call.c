@@ -481,6 +481,7 @@ void store_port_init(struct store_port *port, struct sim_store *server, struct d
 				.max_requests = server->max_requests,
 				.max_batch = server->max_batch,
 				.max_batch_bytes = server->max_batch_bytes,
+				.has_fences = server->has_fences,
 			},
 		.server = server,
 		.daemon = daemon,

@@ -403,6 +403,7 @@ int redis_store_create(uv_loop_t *loop, const struct redis_config *config, struc
 		.max_requests = number_or(given.connections, 2),
 		.max_batch = number_or(given.max_batch, 256),
 		.max_batch_bytes = given.max_batch_bytes != 0 ? given.max_batch_bytes : 8u << 20,
+		.has_fences = true,
 	};
 	rc = copy_config(store, &given);
 	if (rc == 0)
