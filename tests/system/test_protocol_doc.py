@@ -245,25 +245,3 @@ def test_the_configuration_file_is_the_programs_own():
     printed = subprocess.run([program("sagad"), "--print-config-template"], check=True, text=True,
                              capture_output=True).stdout
     assert (CHECKOUT / "conf" / "sagad.conf").read_text(encoding="utf-8") == printed
-
-
-@pytest.mark.parametrize("page", sorted(path.name for path in PAGE.parent.glob("*.md")) + ["../CONTRIBUTING.md"])
-def test_links_and_paths_exist(page):
-    """Relative links lead somewhere, and so do files, folders and tests that a page names in backquotes."""
-    path = PAGE.parent / page
-    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.S | re.M)
-    for target in re.findall(r"\]\(([^)#:]*)(?:#[^)]*)?\)", text):
-        assert not target or (path.parent / target).exists(), f"{page} links to {target}"
-    for target in re.findall(r"`((?:src|tests|tools|conf|docs|include|bench)/[\w./-]*)(?:::\w+)?`", text):
-        assert (CHECKOUT / target).exists(), f"{page} names {target}"
-    for file, test in re.findall(r"`(tests/[\w./-]+)::(\w+)`", text):
-        assert test in (CHECKOUT / file).read_text(encoding="utf-8"), f"{page} names {file}::{test}"
-
-
-def test_anchors_exist():
-    for page in PAGE.parent.glob("*.md"):
-        for file, anchor in re.findall(r"\]\(([\w.]*)#([\w-]+)\)", page.read_text(encoding="utf-8")):
-            text = (page.parent / file if file else page).read_text(encoding="utf-8")
-            anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
-                       for heading in re.findall(r"^#+ (.+)$", text, re.M)}
-            assert anchor in anchors, f"{page.name} links to {file}#{anchor}"
