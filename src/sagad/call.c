@@ -144,12 +144,20 @@ void call_status(struct dispatch *dispatch, struct peer *peer, struct request *r
 
 /* ---- the end ---- */
 
-static bool call_is_job(const struct call *call)
+/* Nobody knows yet how this one ends: the journal does, and the next start finishes it or takes it back. */
+static void call_abandon_job(struct call *call)
 {
-	return call->request->method != METHOD_DOCUMENT_STATUS;
+	struct outcome outcome = {.kind = OUTCOME_FAILED, .code = CODE_IN_DOUBT};
+	struct buf answer = {0};
+
+	(void)err_set(
+		&outcome.err, 0,
+		"the daemon stopped before this job ended; its next start finishes it or takes it back: ask again "
+		"then, with the same idempotency key");
+	reply_outcome(&answer, call->caller.id_json, call->document_id, &outcome);
+	caller_answer(&call->caller, &answer);
 }
 
-/* Nobody knows yet how these end: the journal does, and the next start finishes them or takes them back. */
 void call_abandon_all(struct dispatch *dispatch)
 {
 	struct list *it, *tmp;
@@ -157,13 +165,10 @@ void call_abandon_all(struct dispatch *dispatch)
 	list_each (it, tmp, &dispatch->calls) {
 		struct call *call = container_of(it, struct call, node);
 
-		if (call_is_job(call))
-			caller_answer_error(
-				&call->caller, CODE_IN_DOUBT,
-				"the daemon stopped before this job ended; its next start finishes it or takes it "
-				"back: ask again then, with the same idempotency key");
-		else
+		if (call->request->method == METHOD_DOCUMENT_STATUS)
 			caller_answer_error(&call->caller, CODE_SHUTTING_DOWN, "the daemon is stopping: ask again");
+		else
+			call_abandon_job(call);
 	}
 }
 
