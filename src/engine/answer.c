@@ -97,6 +97,8 @@ void run_answer(struct run *run)
 
 	MUST(job != NULL);
 	answer_fill(run, &outcome);
+	meter_answer(&run->engine->meter, &outcome, run->document_id, run->engine->now.mono_ns - run->started_ns,
+		     run->engine->now.unix_ms);
 	run->job = NULL;
 	job->done(job, &outcome);
 }

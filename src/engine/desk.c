@@ -205,6 +205,18 @@ static bool desk_is_gate_open(struct desk *desk)
 
 /* ---- collecting ---- */
 
+static void desk_measure(struct desk *desk, enum meter_truth_op op, uint32_t n_sagas, uint64_t sent_ns)
+{
+	if (desk->meter != NULL)
+		meter_request(desk->meter, (uint32_t)op, n_sagas, desk->now->mono_ns - sent_ns);
+}
+
+static void desk_measure_verdict(struct desk *desk, enum verdict verdict)
+{
+	if (desk->meter != NULL)
+		desk->meter->n_verdicts[verdict]++;
+}
+
 static bool desk_collect_reads(struct desk *desk)
 {
 	struct list *node;
@@ -215,9 +227,11 @@ static bool desk_collect_reads(struct desk *desk)
 			container_of(container_of(node, struct truth_read_req, node), struct read_slot, req);
 
 		desk->n_side_out--;
+		desk_measure(desk, METER_READ, 0, slot->sent_ns);
 		for (uint32_t i = 0; i < slot->req.n_reads; i++) {
 			struct read_item *read = container_of(slot->items[i], struct read_item, item);
 
+			desk_measure_verdict(desk, read->read.verdict);
 			desk_note_verdict(desk, read->read.verdict);
 			read->done(read);
 		}
@@ -232,6 +246,7 @@ static void desk_finish_pivot(struct desk *desk, struct pivot_slot *slot, struct
 	uint32_t n = slot->req.n_pivots;
 
 	desk_note_verdict(desk, pivot->pivot.verdict);
+	desk_measure_verdict(desk, pivot->pivot.verdict);
 	pivot->is_batched = n > 1 && (slot->req.is_shared || pivot->pivot.verdict == VERDICT_DOUBT);
 	if (pivot->pivot.verdict == VERDICT_OK)
 		pivot->item.cap = BATCH_NO_CAP;
@@ -262,6 +277,7 @@ static bool desk_collect_pivots(struct desk *desk)
 			container_of(container_of(node, struct truth_pivot_req, node), struct pivot_slot, req);
 
 		any = true;
+		desk_measure(desk, METER_PIVOT, slot->req.n_pivots, slot->sent_ns);
 		if (slot->req.is_epoch_lost)
 			desk->is_epoch_lost = true; /* the engine halts; nobody is told anything */
 		else if (slot->req.is_shared && slot->req.n_pivots > 1 && slot->pivots[0]->verdict == VERDICT_PERMANENT)
@@ -283,6 +299,7 @@ static bool desk_collect_settle(struct desk *desk)
 	desk->has_settle_ended = false;
 	slots->is_settle_out = false;
 	desk->n_side_out--;
+	desk_measure(desk, METER_SETTLE, 0, slots->settle_sent_ns);
 	if (slots->settle.is_epoch_lost) {
 		desk->is_epoch_lost = true;
 		return true;
@@ -308,6 +325,7 @@ static bool desk_collect_pay(struct desk *desk)
 	desk->has_pay_ended = false;
 	slots->is_pay_out = false;
 	desk->n_side_out--;
+	desk_measure(desk, METER_PAY, 0, slots->pay_sent_ns);
 	if (slots->pay.verdict == VERDICT_OK) {
 		desk->pay_tries = 0;
 		for (uint32_t i = 0; i < n; i++)
@@ -372,6 +390,7 @@ static void desk_pump_settles(struct desk *desk)
 	slots->settle.is_epoch_lost = false;
 	err_clear(&slots->settle.err);
 	slots->is_settle_out = true;
+	slots->settle_sent_ns = desk->now->mono_ns;
 	desk->n_side_out++;
 	desk->truth->ops->settle(desk->truth, &slots->settle);
 }
@@ -393,6 +412,7 @@ static void desk_pump_reads(struct desk *desk)
 		desk->n_reads -= n;
 		slot->req.reads = slot->reads;
 		slot->req.n_reads = n;
+		slot->sent_ns = desk->now->mono_ns;
 		slot->req.timeout_ns = desk->config.timeout_ns;
 		desk->n_side_out++;
 		desk->truth->ops->read(desk->truth, &slot->req);
@@ -420,6 +440,7 @@ static void desk_pump_pivots(struct desk *desk)
 		desk->n_pivot_requests++;
 		slot->req.pivots = slot->pivots;
 		slot->req.n_pivots = n;
+		slot->sent_ns = desk->now->mono_ns;
 		slot->req.timeout_ns = desk->config.timeout_ns;
 		slot->req.is_shared = false;
 		slot->req.is_epoch_lost = false;
@@ -442,6 +463,7 @@ static void desk_pump_pays(struct desk *desk)
 	slots->pay.n_debts = n;
 	slots->pay.timeout_ns = desk->config.timeout_ns;
 	slots->is_pay_out = true;
+	slots->pay_sent_ns = desk->now->mono_ns;
 	desk->n_side_out++;
 	desk->truth->ops->pay(desk->truth, &slots->pay);
 }

@@ -7,6 +7,7 @@
 
 #include "base/backoff.h"
 #include "engine/batch.h"
+#include "engine/meter.h"
 #include "engine/timers.h"
 #include "port/clock.h"
 #include "port/truth.h"
@@ -80,6 +81,7 @@ struct desk {
 	struct timer gate_timer, pay_timer;
 	uint32_t gate_tries, pay_tries;
 	uint64_t n_pivot_requests, n_pivots_sent;
+	struct meter_store *meter; /* NULL: nothing is measured */
 };
 
 /* 0 or -ENOMEM. The desk must not move afterwards; reserves its own timers. */

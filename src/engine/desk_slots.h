@@ -9,6 +9,7 @@ struct read_slot {
 	struct desk *desk;
 	struct batch_item **items;
 	struct truth_read **reads;
+	uint64_t sent_ns;
 	struct list node;
 };
 
@@ -17,6 +18,7 @@ struct pivot_slot {
 	struct desk *desk;
 	struct batch_item **items;
 	struct truth_pivot **pivots;
+	uint64_t sent_ns;
 	struct list node;
 };
 
@@ -33,10 +35,12 @@ struct desk_slots {
 	struct batch_item **settle_items;
 	struct truth_settle **settles;
 	bool is_settle_out;
+	uint64_t settle_sent_ns;
 	struct truth_pay_req pay;
 	struct batch_item **pay_items;
 	struct debt *debts;
 	bool is_pay_out;
+	uint64_t pay_sent_ns;
 };
 
 /* Allocates the requests of desk->slots, with their done() set: those only note that they came. 0 or -ENOMEM. */

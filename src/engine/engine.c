@@ -131,10 +131,13 @@ static int engine_init_parts(struct engine *engine, struct store *const *stores,
 		engine->n_stores = i + 1;
 		if (rc != 0)
 			return rc;
+		engine->senders[i].now = &engine->now;
+		engine->senders[i].meter = &engine->meter.stores[i];
 	}
 	rc = desk_init(&engine->desk, engine->truth, &desk, &engine->timers, &engine->rng, &engine->now);
 	if (rc != 0)
 		return rc;
+	engine->desk.meter = &engine->meter.stores[METER_TRUTH_STORE];
 	return timers_reserve(&engine->timers, 1);
 }
 
@@ -156,6 +159,7 @@ int engine_create(const struct engine_config *config, struct truth *truth, struc
 	engine->rng.state = seed;
 	engine->phase = ENGINE_CLAIMING;
 	engine_init_lists(engine);
+	meter_init(&engine->meter);
 	rc = engine_init_parts(engine, stores, n_stores);
 	if (rc != 0) {
 		engine_destroy(engine);
@@ -176,6 +180,8 @@ static void engine_free_work(struct engine *engine)
 {
 	struct list *it, *tmp;
 
+	list_each (it, tmp, &engine->submitted) /* taken, and never looked at */
+		document_destroy(container_of(it, struct engine_job, node)->document);
 	list_each (it, tmp, &engine->answered)
 		run_free(container_of(it, struct run, node));
 	list_each (it, tmp, &engine->runs)
@@ -259,6 +265,7 @@ static void engine_refuse(struct engine *engine, struct engine_job *job, enum co
 	document_destroy(job->document);
 	job->document = NULL;
 	engine->n_refused++;
+	engine->meter.n_refusals[code]++;
 	job->done(job, &outcome);
 }
 
@@ -469,6 +476,11 @@ static void engine_count_states(const struct engine *engine, struct engine_stats
 
 		stats->n_by_state[run->saga.state]++;
 	}
+}
+
+const struct meter *engine_meter(const struct engine *engine)
+{
+	return &engine->meter;
 }
 
 void engine_stats(const struct engine *engine, struct engine_stats *out_stats)

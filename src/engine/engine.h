@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 struct engine;
+struct meter; /* meter.h */
 
 struct engine_config {
 	uint32_t max_sagas;            /* running and waiting for their lock; beyond: overloaded */
@@ -137,6 +138,9 @@ bool engine_is_drained(const struct engine *engine);
 const struct err *engine_halt_reason(const struct engine *engine);
 
 void engine_stats(const struct engine *engine, struct engine_stats *out_stats);
+
+/* Durations, batches, failures; lives as long as the engine. */
+const struct meter *engine_meter(const struct engine *engine);
 
 /* Frees the engine. Every port must have been closed before: no request may be out. Jobs that had no answer get none.
  */

@@ -156,6 +156,8 @@ static void errand_park(struct errand_chore *chore, uint32_t store)
 		return;
 	chore->is_parked = true;
 	errand->engine->n_parked++;
+	meter_parked(&errand->engine->meter, store, errand->engine->senders[store].store->name, errand->document_id,
+		     &chore->send.write.err, errand->engine->now.unix_ms);
 	uuid_format(&errand->saga, text);
 	log_error(errand->engine->log, "parked: %s of saga %s of document \"%.*s\" at %s failed %u times: %s",
 		  errand_op_name(errand->op), text, STR_ARG(errand->document_id),
@@ -171,6 +173,7 @@ static void errand_on_failed(struct errand_chore *chore, uint32_t store)
 	if (chore->tries++ == 0)
 		chore->failing_since_ns = engine->now.mono_ns;
 	engine->n_retries++;
+	engine->meter.stores[store].n_retries++;
 	if (verdict == VERDICT_PERMANENT ||
 	    engine->now.mono_ns - chore->failing_since_ns >= engine->config.park_after_ms * NS_PER_MS)
 		errand_park(chore, store);
@@ -191,8 +194,10 @@ static void errand_on_done(struct send *send)
 		errand_on_failed(chore, store);
 		return;
 	}
-	if (chore->is_parked)
+	if (chore->is_parked) {
 		errand->engine->n_parked--;
+		errand->engine->meter.stores[store].n_parked--;
+	}
 	chore->is_parked = false;
 	errand->engine->n_owed[store]--;
 	errand->due &= ~BIT(store);

@@ -314,6 +314,8 @@ static struct run *run_create(struct engine *engine, struct engine_job *job, str
 	run->document_id = run_keep_text(&at, id);
 	run->key = run_keep_text(&at, key);
 	run->cache_ttl_s = job->options.has_cache_ttl ? job->options.cache_ttl_s : engine->config.cache_ttl_s;
+	run->started_ns = engine->now.mono_ns;
+	run->entered_ns = engine->now.mono_ns;
 	run->bytes = accepted == NULL && job->document != NULL ? job->document->memory_bytes : 0;
 	run_init_parts(run);
 	run_plan(run, job, &plan);
@@ -383,12 +385,24 @@ free_run:
 
 /* ---- steps and the end ---- */
 
+static void run_measure(struct run *run, enum saga_state before)
+{
+	struct engine *engine = run->engine;
+
+	if (run->saga.state == before)
+		return;
+	histogram_add(&engine->meter.state_ns[before], engine->now.mono_ns - run->entered_ns);
+	run->entered_ns = engine->now.mono_ns;
+}
+
 void run_step(struct run *run, const struct saga_event *event)
 {
 	struct saga_actions actions = {.n = 0};
+	enum saga_state before = run->saga.state;
 
 	if (run->engine->phase != ENGINE_HALTED) {
 		saga_step(&run->saga, event, &actions);
+		run_measure(run, before);
 		for (uint32_t i = 0; i < actions.n; i++)
 			run_act(run, &actions.at[i]);
 	}

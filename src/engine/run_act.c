@@ -165,6 +165,7 @@ static void run_act_wait(struct run *run, const struct saga_action *action)
 	uint64_t at_ns = engine->now.mono_ns + backoff_wait_ns(&engine->config.retry, action->tries, &engine->rng);
 
 	engine->n_retries++;
+	engine->meter.stores[action->store].n_retries++;
 	if (action->store == SAGA_TRUTH) {
 		run->truth_op = action->op;
 		timers_set(&engine->timers, &run->truth_timer, at_ns);
@@ -179,6 +180,7 @@ static void run_act_clean(struct run *run, uint32_t stores)
 {
 	run_abandon(run);
 	run->clean = stores;
+	run->engine->meter.n_compensations += stores != 0;
 	run->is_intent_open = false; /* the background work closes it */
 	engine_journal_note(run->engine, JOURNAL_ABORTED, &run->saga.id);
 }

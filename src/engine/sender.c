@@ -135,13 +135,29 @@ static void sender_finish(struct sender_slot *slot)
 	list_append(&slot->sender->free, &slot->node);
 }
 
+static void sender_measure(struct sender_slot *slot)
+{
+	struct sender *sender = slot->sender;
+
+	if (sender->now == NULL)
+		return;
+	meter_request(sender->meter, (uint32_t)slot->writes[0]->op, slot->req.n_writes,
+		      sender->now->mono_ns - slot->sent_ns);
+	for (uint32_t i = 0; i < slot->req.n_writes; i++)
+		sender->meter->n_verdicts[slot->writes[i]->verdict]++;
+}
+
 bool sender_collect(struct sender *sender)
 {
 	struct list *node;
 	bool any = false;
 
 	while ((node = list_take_first(&sender->ended)) != NULL) {
-		sender_finish(container_of(container_of(node, struct store_req, node), struct sender_slot, req));
+		struct sender_slot *slot =
+			container_of(container_of(node, struct store_req, node), struct sender_slot, req);
+
+		sender_measure(slot);
+		sender_finish(slot);
 		any = true;
 	}
 	return any;
@@ -182,6 +198,7 @@ static void sender_submit(struct sender *sender, struct sender_slot *slot, uint3
 	slot->req.n_writes = n;
 	slot->req.timeout_ns = sender->timeout_ns;
 	slot->req.is_shared = false;
+	slot->sent_ns = sender->now != NULL ? sender->now->mono_ns : 0;
 	store->ops->submit(store, &slot->req);
 }
 

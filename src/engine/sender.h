@@ -5,6 +5,7 @@
 #define SAGAD_ENGINE_SENDER_H
 
 #include "engine/batch.h"
+#include "engine/meter.h"
 #include "port/store.h"
 
 #include <stdbool.h>
@@ -30,6 +31,7 @@ struct send {
 struct sender_slot {
 	struct store_req req;
 	struct sender *sender;
+	uint64_t sent_ns;
 	struct batch_item **items; /* max_batch each, allocated once */
 	struct leg_write **writes;
 	struct list node; /* in `free` */
@@ -47,6 +49,8 @@ struct sender {
 	struct list ended; /* requests whose done() came, not looked at yet */
 	uint64_t n_requests;
 	uint64_t n_writes;
+	const struct moment *now;  /* the engine's; NULL: nothing is measured */
+	struct meter_store *meter; /* with `now` */
 };
 
 /* Allocates the requests. 0 or -ENOMEM; the sender must not move afterwards. */

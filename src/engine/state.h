@@ -5,6 +5,7 @@
 #include "engine/desk.h"
 #include "engine/engine.h"
 #include "engine/locks.h"
+#include "engine/meter.h"
 #include "engine/sender.h"
 #include "engine/timers.h"
 
@@ -43,6 +44,7 @@ struct engine {
 	uint32_t n_accepted;
 	uint64_t n_committed, n_unchanged, n_failed, n_refused, n_stored, n_retries;
 	uint64_t n_owed[STORES_MAX];
+	struct meter meter;
 	uint64_t epoch;
 	struct recovery *recovery;
 	struct truth_pay_req prune;
