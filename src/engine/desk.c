@@ -38,6 +38,10 @@ void desk_fini(struct desk *desk)
 
 	while ((node = list_take_first(&desk->pays)) != NULL)
 		free(container_of(container_of(node, struct batch_item, node), struct pay_item, item));
+	/* The port was closed, so the request has ended; nobody has looked at it any more. */
+	if (desk->slots != NULL && desk->slots->is_pay_out)
+		for (uint32_t i = 0; i < desk->slots->pay.n_debts; i++)
+			free(container_of(desk->slots->pay_items[i], struct pay_item, item));
 	desk_slots_fini(desk);
 }
 
