@@ -80,8 +80,6 @@ struct clients {
 	uint32_t n_accepted, n_accepted_room;
 	uint32_t n_open; /* jobs without an answer that a living daemon has */
 	uint64_t n_answered, n_committed;
-	struct engine_query *query; /* one at a time */
-	struct uuid query_id;
 };
 
 void clients_init(struct clients *clients, struct sim *sim);

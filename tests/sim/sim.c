@@ -228,6 +228,7 @@ static void run_epilogue(struct sim *sim)
 	if (sim->facts.is_violated)
 		return;
 	clients_ask_again(&sim->clients);
+	questions_ask_all(sim);
 	run_until(sim, sim->world.now_ns + 60 * NS_PER_S);
 	if (!sim->facts.is_violated && sim->clients.n_open > 0)
 		facts_violate(&sim->facts, 8, "%u jobs have no answer, and nothing is going on", sim->clients.n_open);

@@ -62,6 +62,11 @@ void chaos_begin(struct sim *sim);
 /* All servers are well, nothing strikes any more. */
 void chaos_end(struct sim *sim);
 
+/* ---- questions.c: what document.status says at rest ---- */
+
+/* Asks for every document and every accepted job, one after the other. */
+void questions_ask_all(struct sim *sim);
+
 /* ---- invariants.c: what must hold at rest ---- */
 
 void invariants_at_rest(struct sim *sim);
