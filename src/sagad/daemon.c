@@ -349,9 +349,10 @@ static enum daemon_exit exit_of_start(int rc)
 
 static void daemon_say_started(struct daemon *daemon)
 {
+	const struct config *config = daemon->config;
+
 	log_info(daemon->log, "sagad %s started: pid %d, jobs on %s, administration on %s, journal %s", SAGAD_VERSION,
-		 (int)getpid(), daemon->config->daemon.jobs_socket, daemon->config->daemon.admin_socket,
-		 daemon->config->daemon.journal);
+		 (int)getpid(), daemon->sockets.jobs_place, daemon->sockets.admin_place, config->daemon.journal);
 	notify_ready(phase_status(ENGINE_CLAIMING));
 }
 

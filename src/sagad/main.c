@@ -152,6 +152,7 @@ static enum daemon_exit serve(const struct config *config, bool take_over)
 
 	sink_init(&sink, sink_level_of(config->daemon.log_level));
 	(void)signal(SIGPIPE, SIG_IGN); /* sockets and pipes break; whoever writes is told by EPIPE */
+	(void)signal(SIGXFSZ, SIG_IGN); /* under LimitFSIZE= the journal is told by EFBIG, and halts the daemon */
 	raise_descriptors(&sink.log);
 	return daemon_run(config, take_over, &sink);
 }

@@ -22,11 +22,12 @@ static void access_fill(struct server_access *access, const struct config_ids *u
 }
 
 /* A path is for those who make their sockets themselves; one that systemd made has its own mode and owner. */
-static void place_fill(struct server_config *server, const char *fd_name, const char *path, uint64_t mode)
+static const char *place_fill(struct server_config *server, const char *fd_name, const char *path, uint64_t mode)
 {
 	server->fd = notify_socket(fd_name);
 	server->path = server->fd < 0 ? path : NULL;
 	server->mode = (mode_t)mode;
+	return server->fd < 0 ? path : "a socket of systemd's";
 }
 
 static int open_jobs(struct sockets *sockets, uv_loop_t *loop, const struct config *config, struct dispatch *dispatch,
@@ -35,7 +36,7 @@ static int open_jobs(struct sockets *sockets, uv_loop_t *loop, const struct conf
 	const struct config_ids *uids = &config->daemon.jobs_uids, *gids = &config->daemon.jobs_gids;
 
 	common.name = "jobs";
-	place_fill(&common, "jobs", config->daemon.jobs_socket, config->daemon.jobs_mode);
+	sockets->jobs_place = place_fill(&common, "jobs", config->daemon.jobs_socket, config->daemon.jobs_mode);
 	if (config->daemon.jobs_group.n > 0)
 		common.socket_gid = config->daemon.jobs_group.ids[0];
 	common.access.is_open = uids->n == 0 && gids->n == 0;
@@ -49,7 +50,7 @@ static int open_admin(struct sockets *sockets, uv_loop_t *loop, const struct con
 	static const struct config_ids no_groups;
 
 	common.name = "administration";
-	place_fill(&common, "admin", config->daemon.admin_socket, config->daemon.admin_mode);
+	sockets->admin_place = place_fill(&common, "admin", config->daemon.admin_socket, config->daemon.admin_mode);
 	common.max_clients = ADMIN_CLIENTS;
 	access_fill(&common.access, &config->daemon.admin_uids, &no_groups);
 	return server_create(loop, &common, &dispatch->admin.events, &sockets->admin, err);

@@ -14,13 +14,15 @@
 struct sockets {
 	struct server *jobs;
 	struct server *admin;
+	const char *jobs_place; /* where it listens, for messages; the configuration's */
+	const char *admin_place;
 	struct buf full_line; /* what a client is told that is turned away */
 	struct buf forbidden_line;
 	uint32_t n_open; /* while they are closed */
 	void (*closed)(struct sockets *sockets);
 };
 
-/* Listens on both. The configuration is borrowed for the call, the rest until closed(). 0; -EADDRINUSE: another daemon
+/* Listens on both. Everything is borrowed until closed(). 0; -EADDRINUSE: another daemon
  * listens there; or another negative errno. */
 int sockets_open(struct sockets *sockets, uv_loop_t *loop, const struct config *config, struct dispatch *dispatch,
 		 struct log *log, struct err *err) WARN_UNUSED;
