@@ -30,14 +30,17 @@ static const char sql_owner[] = "SELECT epoch FROM sagad_owner WHERE epoch = $1 
 	"reason, created_at) SELECT s.saga, s.id, " key ", 'aborted', s.is_delete, s.hash, s.code, s.reason, "         \
 	"clock_timestamp() FROM unnest($2, $3, $4, $5, $6, $7, $8) AS s(saga, id, key, hash, code, reason, "           \
 	"is_delete) "                                                                                                  \
-	"WHERE EXISTS (SELECT 1 FROM sagad_owner WHERE epoch = $1) ON CONFLICT DO NOTHING"
+	"WHERE EXISTS (SELECT 1 FROM sagad_owner WHERE epoch = $1) "                                                   \
+	"AND NOT EXISTS (SELECT 1 FROM documents d WHERE d.id = s.id AND d.version = s.saga) ON CONFLICT DO NOTHING"
 
 static const char sql_abort[] = SQL_ABORT("s.key");
 static const char sql_abort_without_key[] = SQL_ABORT("NULL");
 
 /* A statement of its own: READ COMMITTED shows it what a conflicting transaction has committed meanwhile. */
-static const char sql_rows[] = "SELECT s.nth, " PG_LEDGER_COLUMNS "FROM unnest($1) WITH ORDINALITY AS s(saga, nth) "
-			       "LEFT JOIN sagad_ledger l ON l.saga_id = s.saga";
+static const char sql_rows[] =
+	"SELECT s.nth, EXISTS (SELECT 1 FROM documents d WHERE d.id = s.id AND d.version = s.saga), " PG_LEDGER_COLUMNS
+	"FROM unnest($1, $2) WITH ORDINALITY AS s(saga, id, nth) "
+	"LEFT JOIN sagad_ledger l ON l.saga_id = s.saga";
 
 static const struct pg_job_ops settle_ops;
 
@@ -150,6 +153,10 @@ static void pg_settle_decide(struct pg_job *job)
 	for (uint32_t i = 0; i < req->n_settles; i++)
 		pg_params_item_uuid(params, &req->settles[i]->saga);
 	pg_params_close(params);
+	pg_params_open(params, pg_params_texts);
+	for (uint32_t i = 0; i < req->n_settles; i++)
+		pg_params_item_str(params, req->settles[i]->document_id);
+	pg_params_close(params);
 	(void)pg_script_add(&script, "COMMIT");
 	job->step = SETTLE_DECIDE;
 	job->n_found = 0;
@@ -168,13 +175,23 @@ static void pg_settle_start(struct pg_job *job)
 		pg_settle_decide(job);
 }
 
+/* A ledger row is deleted for its age; the version that a document has was committed all the same. */
+static void pg_settle_read_row(const PGresult *result, int row, struct truth_settle *settle)
+{
+	pg_ledger_read(result, row, 2, &settle->row);
+	if (settle->row.outcome == LEDGER_ABSENT && pg_value_bool(pg_catalog_value(result, row, 1))) {
+		settle->row.outcome = LEDGER_COMMITTED;
+		settle->row.saga = settle->saga;
+	}
+}
+
 static void pg_settle_read_rows(const struct truth_settle_req *req, const PGresult *result)
 {
 	for (int row = 0; row < PQntuples(result); row++) {
 		int64_t place = pg_value_int(pg_catalog_value(result, row, 0));
 
 		if (place >= 1 && place <= (int64_t)req->n_settles)
-			pg_ledger_read(result, row, 1, &req->settles[place - 1]->row);
+			pg_settle_read_row(result, row, req->settles[place - 1]);
 	}
 }
 

@@ -107,6 +107,28 @@ static void a_killed_backend_is_doubt_and_the_next_pivot_works(void **state)
 	assert_int_equal(settle.row.outcome, LEDGER_COMMITTED);
 }
 
+static void a_commit_is_known_after_its_ledger_row_was_pruned(void **state)
+{
+	struct fixture *f = *state;
+	struct sample s;
+	struct truth_pivot pivot;
+	struct truth_settle settle = {.abort_if_absent = true, .document_id = str_of("d"), .code = "x", .reason = "y"};
+
+	pg_fixture_sample(&s, "d", 1, 1);
+	pivot = pg_fixture_pivot_of(&s, NULL);
+	pg_fixture_pivot_ok(f, &pivot);
+	pg_fixture_run_sql(pg_fixture_database, "DELETE FROM sagad_ledger");
+	settle.saga = pivot.saga;
+	assert_int_equal(pg_fixture_settle(f, &settle, "").verdict, VERDICT_OK);
+	assert_int_equal(settle.row.outcome, LEDGER_COMMITTED);
+	assert_memory_equal(&settle.row.saga, &pivot.saga, sizeof(pivot.saga));
+	assert_sql("SELECT count(*) FROM sagad_ledger", "0");
+	settle.document_id = str_of("another"); /* whose version it isn't */
+	settle.abort_if_absent = false;
+	assert_int_equal(pg_fixture_settle(f, &settle, "").verdict, VERDICT_OK);
+	assert_int_equal(settle.row.outcome, LEDGER_ABSENT);
+}
+
 static void an_abort_whose_key_is_taken_is_written_without_it(void **state)
 {
 	struct fixture *f = *state;
@@ -432,6 +454,7 @@ int main(void)
 		OWNER_TEST(a_lost_epoch_writes_nothing),
 		OWNER_TEST(doubt_is_settled_as_aborted),
 		OWNER_TEST(a_killed_backend_is_doubt_and_the_next_pivot_works),
+		OWNER_TEST(a_commit_is_known_after_its_ledger_row_was_pruned),
 		OWNER_TEST(an_abort_whose_key_is_taken_is_written_without_it),
 		OWNER_TEST(a_restart_that_was_seen_fails_no_request),
 		OWNER_TEST(a_lock_that_lasts_is_transient),
