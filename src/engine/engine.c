@@ -141,6 +141,18 @@ static int engine_init_parts(struct engine *engine, struct store *const *stores,
 	return timers_reserve(&engine->timers, 1);
 }
 
+void engine_reconfigure(struct engine *engine, const struct engine_config *config)
+{
+	uint64_t keep_ms = engine->config.keep_outcomes_ms; /* the ledger and the journal go by the same time */
+
+	engine->config = *config;
+	engine->config.keep_outcomes_ms = keep_ms;
+	engine->desk.config.timeout_ns = config->truth_timeout_ms * NS_PER_MS;
+	engine->desk.config.background = config->background;
+	for (uint32_t i = 0; i < engine->n_stores; i++)
+		engine->senders[i].timeout_ns = config->store_timeout_ms * NS_PER_MS;
+}
+
 int engine_create(const struct engine_config *config, struct truth *truth, struct journal *journal,
 		  struct store *const *stores, uint32_t n_stores, struct log *log, uint64_t seed,
 		  struct engine **out_engine)
@@ -467,22 +479,6 @@ bool engine_is_drained(const struct engine *engine)
 	return list_is_empty(&engine->submitted) && list_is_empty(&engine->runs) && list_is_empty(&engine->answered);
 }
 
-static void engine_count_states(const struct engine *engine, struct engine_stats *stats)
-{
-	struct list *it, *tmp;
-
-	list_each (it, tmp, &engine->runs) {
-		const struct run *run = container_of(it, struct run, node);
-
-		stats->n_by_state[run->saga.state]++;
-	}
-}
-
-const struct meter *engine_meter(const struct engine *engine)
-{
-	return &engine->meter;
-}
-
 void engine_stats(const struct engine *engine, struct engine_stats *out_stats)
 {
 	*out_stats = (struct engine_stats){
@@ -505,7 +501,7 @@ void engine_stats(const struct engine *engine, struct engine_stats *out_stats)
 	};
 	if (engine->phase == ENGINE_CLAIMING && engine->recovery != NULL)
 		out_stats->blocked = recover_reason(engine);
-	engine_count_states(engine, out_stats);
+	memcpy(out_stats->n_by_state, engine->n_by_state, sizeof(out_stats->n_by_state));
 	for (uint32_t i = 0; i < engine->n_stores; i++) {
 		out_stats->n_waiting[i] = engine->senders[i].n_waiting;
 		out_stats->n_owed[i] = engine->n_owed[i];

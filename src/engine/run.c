@@ -366,6 +366,7 @@ int run_start(struct engine *engine, struct engine_job *job, struct accepted *ac
 	if (rc < 0)
 		goto release_timers;
 	list_append(&engine->runs, &run->node);
+	engine->n_by_state[run->saga.state]++;
 	engine->bytes += run->bytes;
 	if (accepted == NULL) {
 		engine->n_sagas++;
@@ -402,6 +403,8 @@ void run_step(struct run *run, const struct saga_event *event)
 
 	if (run->engine->phase != ENGINE_HALTED) {
 		saga_step(&run->saga, event, &actions);
+		run->engine->n_by_state[before]--;
+		run->engine->n_by_state[run->saga.state]++;
 		run_measure(run, before);
 		for (uint32_t i = 0; i < actions.n; i++)
 			run_act(run, &actions.at[i]);
@@ -486,6 +489,7 @@ void run_free(struct run *run)
 	lock_release(&engine->documents, &run->lock);
 	timers_release(&engine->timers, RUN_TIMERS(engine));
 	engine->bytes -= run->bytes;
+	engine->n_by_state[run->saga.state]--;
 	list_remove(&run->node);
 	if (run->accepted != NULL) {
 		accepted_on_run_reaped(run->accepted);

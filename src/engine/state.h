@@ -38,6 +38,7 @@ struct engine {
 	struct list accepted;  /* struct accepted */
 	struct list answered;  /* runs that ended and can be freed */
 	uint32_t n_sagas;
+	uint64_t n_by_state[16]; /* runs, by enum saga_state */
 	size_t bytes;
 	uint32_t n_errands;
 	uint32_t n_parked;
