@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Clients that wait until the older daemon has ended; the kernel lowers it to net.core.somaxconn. */
+#define LISTENER_BACKLOG 1024
+
 static int listener_set_path(struct listener *listener, const char *path, struct err *err)
 {
 	if (path[0] == '\0')
@@ -124,7 +127,24 @@ int listener_open(struct listener *listener, const char *path, mode_t mode, gid_
 	return rc;
 }
 
-int listener_take(struct listener *listener, int fd, struct err *err)
+/* The file may be another's by now: then there is nothing to remove at the end. */
+static int listener_adopt(struct listener *listener, const char *path, struct err *err)
+{
+	struct stat found;
+	int rc = listener_set_path(listener, path, err);
+
+	if (rc == 0)
+		rc = listener_lock(listener, err);
+	if (rc != 0)
+		return rc;
+	if (lstat(path, &found) == 0) {
+		listener->dev = found.st_dev;
+		listener->ino = found.st_ino;
+	}
+	return 0;
+}
+
+int listener_take(struct listener *listener, int fd, const char *path, struct err *err)
 {
 	struct sockaddr_un address;
 	socklen_t address_len = sizeof(address), type_len = sizeof(int);
@@ -137,7 +157,35 @@ int listener_take(struct listener *listener, int fd, struct err *err)
 	if (address.sun_family != AF_UNIX || type != SOCK_STREAM)
 		return err_set(err, -EINVAL, "the inherited descriptor %d is no Unix stream socket", fd);
 	listener->fd = fd;
+	return path != NULL ? listener_adopt(listener, path, err) : 0;
+}
+
+int listener_replace(const char *path, mode_t mode, gid_t gid, int *out_fd, struct err *err)
+{
+	struct listener made = {.fd = -1, .lock_fd = -1};
+	char beside[sizeof(made.path) + 8];
+	int rc;
+
+	(void)snprintf(beside, sizeof(beside), "%s.new", path); /* a path that is too long is refused below */
+	rc = listener_set_path(&made, beside, err);
+	if (rc != 0)
+		return rc;
+	if (unlink(beside) != 0 && errno != ENOENT)
+		return err_set(err, -errno, "cannot remove %s, which an earlier try has left: %s", beside,
+			       strerror(errno));
+	rc = listener_bind(&made, mode, gid, err);
+	if (rc != 0)
+		goto fini;
+	if (listen(made.fd, LISTENER_BACKLOG) != 0 || rename(beside, path) != 0) {
+		rc = err_set(err, -errno, "cannot take %s over: %s", path, strerror(errno));
+		goto fini;
+	}
+	*out_fd = made.fd;
 	return 0;
+fini:
+	listener_remove(&made);
+	listener_fini(&made);
+	return rc;
 }
 
 void listener_remove(struct listener *listener)

@@ -116,7 +116,7 @@ static int server_open_listener(struct server *server, struct err *err)
 	const struct server_config *config = &server->config;
 
 	if (config->fd >= 0)
-		return listener_take(&server->listener, config->fd, err);
+		return listener_take(&server->listener, config->fd, config->path, err);
 	return listener_open(&server->listener, config->path, config->mode, config->socket_gid, err);
 }
 
@@ -170,6 +170,28 @@ int server_create(uv_loop_t *loop, const struct server_config *config, struct se
 	}
 	*out_server = server;
 	return 0;
+}
+
+int server_replace(const struct server_config *config, int *out_fd, struct err *err)
+{
+	return listener_replace(config->path, config->mode, config->socket_gid, out_fd, err);
+}
+
+void server_reconfigure(struct server *server, const struct server_config *config)
+{
+	struct err err;
+
+	server->config.max_line_bytes = config->max_line_bytes;
+	server->config.max_buffered_bytes = config->max_buffered_bytes;
+	server->config.max_clients = config->max_clients;
+	server->config.max_jobs = config->max_jobs;
+	server->config.max_unsent_bytes = config->max_unsent_bytes;
+	server->config.stall_ms = config->stall_ms;
+	server->config.access = config->access;
+	/* The limit of descriptors hasn't changed since the start, when there was room for one client at least. */
+	if (server_limit_clients(server, &err) != 0)
+		log_warn(server->config.log, "%s", err.text);
+	server_all_due(server); /* a client at its old bound may go on, one above its new bound must stop */
 }
 
 /* ---- the end ---- */

@@ -31,9 +31,9 @@ struct server_access {
 
 struct server_config {
 	const char *name; /* "jobs", "administration": for messages; static */
-	const char *path; /* of the socket; borrowed for server_create(); NULL with `fd` */
-	int fd;           /* an inherited socket, taken; -1: make one at `path` */
-	mode_t mode;      /* of the socket's file, set before anybody can connect */
+	const char *path; /* of the socket; borrowed for server_create(); NULL with an inherited `fd` */
+	int fd;      /* an inherited socket, or with `path` what server_replace() made there; taken; -1: make one */
+	mode_t mode; /* of the socket's file, set before anybody can connect */
 	gid_t socket_gid; /* its group; (gid_t)-1: the daemon's */
 	struct server_access access;
 	size_t max_line_bytes;     /* without its newline; a longer line is skipped and reported */
@@ -82,6 +82,13 @@ struct server_counts {
  * `events` is kept until closed(). 0 or a negative errno. */
 int server_create(uv_loop_t *loop, const struct server_config *config, struct server_events *events,
 		  struct server **out_server, struct err *err) WARN_UNUSED;
+
+/* Makes a listening socket in the place of an older daemon's, which keeps the clients it has. Whoever connects from now
+ * on waits until server_create() gets the descriptor. 0 and a descriptor that the caller owns, or a negative errno. */
+int server_replace(const struct server_config *config, int *out_fd, struct err *err) WARN_UNUSED;
+
+/* What can change while clients are here: lines, buffers, jobs, waiting, and who may connect from now on. */
+void server_reconfigure(struct server *server, const struct server_config *config);
 
 /* While paused no line is delivered and no socket is read; answers go out. */
 void server_pause(struct server *server, bool is_paused);
