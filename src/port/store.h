@@ -23,7 +23,9 @@ struct store;
 
 /* All three are idempotent and commute with those of other sagas, whatever their order and however often they come. */
 enum leg_op {
-	LEG_APPLY,   /* write version `saga` of the document beside what is there; readers don't accept it yet */
+	LEG_APPLY, /* write version `saga` of the document beside what is there; readers don't accept it yet. Of a saga
+		      that was removed it writes nothing and is TRANSIENT: not the document's fault, and only a daemon
+		      that another one has replaced ever sees it */
 	LEG_PUBLISH, /* after the pivot: make version `saga` the live one where the store has such a thing; never
 			replaces a newer version; without a document (recovery) what the store itself holds is used, and
 			where nothing is held an older live value is removed */
@@ -102,6 +104,9 @@ struct store_ops {
 	bool (*publishes)(const struct store *store, const struct document *document);
 	/* Bytes this write adds to a request, roughly; the engine bounds a batch with it. Pure. */
 	size_t (*write_bytes)(const struct store *store, const struct leg_write *write);
+	/* A new password or key, copied, for what is sent over connections that are made from now on; "": none. NULL:
+	 * the store takes none while it runs. 0, or a negative errno with the old one in use. */
+	int (*renew_secret)(struct store *store, const char *secret);
 	/* Ends what is out with VERDICT_DOUBT, frees the adapter, then calls closed(arg). No call after it. */
 	void (*close)(struct store *store, void (*closed)(void *arg), void *arg);
 };

@@ -197,6 +197,7 @@ struct truth_ops {
 	void (*status)(const struct truth *truth, struct store_status *out_status);
 	/* Bytes this pivot adds to a transaction, roughly. Pure. */
 	size_t (*pivot_bytes)(const struct truth *truth, const struct truth_pivot *pivot);
+	int (*renew_secret)(struct truth *truth, const char *secret);
 	void (*close)(struct truth *truth, void (*closed)(void *arg), void *arg);
 };
 
@@ -207,6 +208,8 @@ struct truth {
 	uint32_t max_reads;     /* read requests out at once; settle, pay and debts count here, too */
 	uint32_t max_batch;     /* sagas in one request, 1..1000 */
 	size_t max_batch_bytes; /* of one pivot */
+	uint64_t n_lost;        /* connections that were lost so far, counted by the adapter, also those that nobody was
+				   using: behind the next one may be another server, or an older state of the same */
 };
 
 #endif

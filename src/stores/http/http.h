@@ -82,6 +82,10 @@ void http_client_submit(struct http_client *client, struct http_req *req);
 /* Sends nothing: done() comes later with HTTP_SKIPPED. For work that turns out to need no request. */
 void http_client_skip(struct http_client *client, struct http_req *req);
 
+/* Another password, or another header line, for the requests submitted from now on; NULL: as it was. Copied. -EINVAL: a
+ * control character; -ENOMEM. Then the old one stays. */
+int http_client_renew(struct http_client *client, const char *password, const char *header) WARN_UNUSED;
+
 /* TCP connections open now, idle ones included. */
 uint32_t http_client_connections(const struct http_client *client);
 

@@ -89,6 +89,53 @@ static int http_add_headers(struct http_client *client)
 	return client->config.header != NULL ? http_add_header(client, client->config.header) : 0;
 }
 
+/* curl keeps a pointer to a request's headers, not a copy: those of requests that are out live as long as the client.
+ */
+static int http_headers_retire(struct http_client *client)
+{
+	size_t n_bytes = (client->n_old_headers + 1) * sizeof(*client->old_headers);
+	struct curl_slist **grown = realloc((void *)client->old_headers, n_bytes);
+
+	if (grown == NULL)
+		return -ENOMEM;
+	client->old_headers = grown;
+	grown[client->n_old_headers++] = client->headers;
+	client->headers = NULL;
+	return 0;
+}
+
+static int http_renew_text(const char **own, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (copy == NULL)
+		return -ENOMEM;
+	if (*own != NULL)
+		explicit_bzero((void *)(uintptr_t)*own, strlen(*own));
+	free((void *)(uintptr_t)*own);
+	*own = copy;
+	return 0;
+}
+
+int http_client_renew(struct http_client *client, const char *password, const char *header)
+{
+	int rc = 0;
+
+	if (!http_text_is_clean(password) || !http_text_is_clean(header))
+		return -EINVAL;
+	if (password != NULL && client->config.user == NULL)
+		return -ENOTSUP; /* the first password brings the user along */
+	if (password != NULL)
+		rc = http_renew_text(&client->config.password, password);
+	if (rc == 0 && header != NULL)
+		rc = http_renew_text(&client->config.header, header);
+	if (rc == 0 && header != NULL)
+		rc = http_headers_retire(client);
+	if (rc == 0 && header != NULL)
+		rc = http_add_headers(client);
+	return rc;
+}
+
 static void http_client_init_address(struct http_client *client)
 {
 	const char *host = client->config.host;
@@ -105,6 +152,9 @@ static void http_client_init_address(struct http_client *client)
 static void http_client_free(struct http_client *client)
 {
 	curl_slist_free_all(client->headers);
+	for (size_t i = 0; i < client->n_old_headers; i++)
+		curl_slist_free_all(client->old_headers[i]);
+	free((void *)client->old_headers);
 	http_config_free(&client->config);
 	free(client);
 	curl_global_cleanup();

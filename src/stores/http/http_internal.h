@@ -14,6 +14,8 @@ struct http_client {
 	struct http_config config; /* its texts are the client's own copies */
 	CURLM *multi;
 	struct curl_slist *headers;
+	struct curl_slist **old_headers; /* requests that are out may still use them */
+	size_t n_old_headers;
 	uv_timer_t curl_timer;    /* curl's own one time-out */
 	uv_timer_t soon_timer;    /* reports what finished without the network; ends the client */
 	uv_timer_t resolve_timer; /* bounds what waits for an address */

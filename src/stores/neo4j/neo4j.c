@@ -128,6 +128,11 @@ static void neo4j_close(struct store *store, void (*closed)(void *arg), void *ar
 	uv_close((uv_handle_t *)&neo4j->collect_timer, neo4j_timer_closed);
 }
 
+static int neo4j_renew_secret(struct store *store, const char *secret)
+{
+	return http_client_renew(container_of(store, struct neo4j, store)->client, secret, NULL);
+}
+
 static const struct store_ops neo4j_ops = {
 	.submit = neo4j_submit,
 	.init = neo4j_init,
@@ -135,6 +140,7 @@ static const struct store_ops neo4j_ops = {
 	.ping = neo4j_ping,
 	.publishes = neo4j_publishes,
 	.write_bytes = neo4j_bytes,
+	.renew_secret = neo4j_renew_secret,
 	.close = neo4j_close,
 };
 

@@ -121,6 +121,24 @@ static void pg_close(struct truth *truth, void (*closed)(void *arg), void *arg)
 	MUST(uv_timer_start(&pg->closer, pg_close_now, 0, 0) == 0); /* fails for a closed timer only */
 }
 
+#define PG_TEXT_PASSWORD 2 /* in the order of pg_copy_config() */
+
+static int pg_renew_secret(struct truth *truth, const char *secret)
+{
+	struct pg *pg = container_of(truth, struct pg, truth);
+	char **own = &pg->texts[PG_TEXT_PASSWORD];
+	char *copy = secret[0] != '\0' ? strdup(secret) : NULL;
+
+	if (copy == NULL && secret[0] != '\0')
+		return -ENOMEM;
+	if (*own != NULL)
+		explicit_bzero(*own, strlen(*own));
+	free(*own);
+	*own = copy;
+	pg->config.password = copy;
+	return 0;
+}
+
 static const struct truth_ops pg_ops = {
 	.claim = pg_claim_submit,
 	.read = pg_read_submit,
@@ -133,6 +151,7 @@ static const struct truth_ops pg_ops = {
 	.ping = pg_schema_ping,
 	.status = pg_status,
 	.pivot_bytes = pg_bytes,
+	.renew_secret = pg_renew_secret,
 	.close = pg_close,
 };
 

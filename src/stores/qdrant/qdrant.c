@@ -183,6 +183,21 @@ static void qdrant_close(struct store *store, void (*closed)(void *arg), void *a
 	http_client_close(qdrant->client, qdrant_closed, qdrant);
 }
 
+static int qdrant_renew_secret(struct store *store, const char *secret)
+{
+	struct qdrant *qdrant = container_of(store, struct qdrant, store);
+	struct buf header = {0};
+	int rc;
+
+	/* Without a key a header of that name alone: curl leaves it out (CURLOPT_HTTPHEADER(3)). */
+	buf_append_format(&header, secret[0] != '\0' ? "api-key: %s" : "api-key:", secret);
+	rc = header.failed ? -ENOMEM : http_client_renew(qdrant->client, NULL, header.at);
+	if (header.at != NULL)
+		explicit_bzero(header.at, header.len);
+	buf_fini(&header);
+	return rc;
+}
+
 static const struct store_ops qdrant_ops = {
 	.submit = qdrant_submit,
 	.init = qdrant_init,
@@ -190,6 +205,7 @@ static const struct store_ops qdrant_ops = {
 	.ping = qdrant_ping,
 	.publishes = NULL,
 	.write_bytes = qdrant_bytes,
+	.renew_secret = qdrant_renew_secret,
 	.close = qdrant_close,
 };
 

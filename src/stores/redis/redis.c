@@ -251,6 +251,20 @@ static void op_close(struct store *base, void (*closed)(void *arg), void *arg)
 		redis_conn_close(&store->slots[i].conn, on_slot_closed);
 }
 
+static int op_renew_secret(struct store *base, const char *secret)
+{
+	struct redis_target *target = &store_of(base)->target;
+	char *copy = secret[0] != '\0' ? strdup(secret) : NULL;
+
+	if (copy == NULL && secret[0] != '\0')
+		return -ENOMEM;
+	if (target->password != NULL)
+		explicit_bzero(target->password, strlen(target->password));
+	free(target->password);
+	target->password = copy;
+	return 0;
+}
+
 static const struct store_ops redis_ops = {
 	.submit = op_submit,
 	.init = op_init,
@@ -258,6 +272,7 @@ static const struct store_ops redis_ops = {
 	.ping = op_ping,
 	.publishes = op_publishes,
 	.write_bytes = op_write_bytes,
+	.renew_secret = op_renew_secret,
 	.close = op_close,
 };
 
