@@ -153,3 +153,23 @@ int options_read_init(struct reader *reader, yyjson_val *params, struct init_opt
 		*out_options = made;
 	return rc;
 }
+
+enum { LEVEL_LEVEL, LEVEL_MEMBERS };
+static const char *const level_names[LEVEL_MEMBERS] = {[LEVEL_LEVEL] = "level"};
+
+int options_read_log_level(struct reader *reader, yyjson_val *params, enum log_level *out_level)
+{
+	struct member members[LEVEL_MEMBERS];
+	int rc = reader_members(reader, params, "sagad.log_level", level_names, LEVEL_MEMBERS, members);
+
+	if (rc != 0)
+		return rc;
+	if (members[LEVEL_LEVEL].val == NULL)
+		return reader_fault_in(reader, "level", CODE_MISSING_FIELD, "must be given");
+	for (enum log_level level = LOG_DEBUG_LEVEL; level <= LOG_ERROR_LEVEL; level++)
+		if (yyjson_equals_str(members[LEVEL_LEVEL].val, log_level_name(level))) {
+			*out_level = level;
+			return 0;
+		}
+	return reader_fault_in(reader, "level", CODE_INVALID_FIELD, "must be debug, info, warn or error");
+}

@@ -21,4 +21,7 @@ int options_read_put(struct reader *reader, const struct member members[OPTION_M
 /* From store.init's params, which may be NULL. */
 int options_read_init(struct reader *reader, yyjson_val *params, struct init_options *out_options) WARN_UNUSED;
 
+/* From sagad.log_level's params. */
+int options_read_log_level(struct reader *reader, yyjson_val *params, enum log_level *out_level) WARN_UNUSED;
+
 #endif

@@ -407,3 +407,54 @@ void reply_numbers(struct buf *out, const char *id_json, const struct reply_numb
 		reply_add_number(&reply, result, numbers[i].name, numbers[i].value);
 	reply_finish(&reply, out);
 }
+
+void reply_settings(struct buf *out, const char *id_json, const struct reply_setting *rows, uint32_t n_rows)
+{
+	struct reply reply;
+	yyjson_mut_val *array;
+
+	reply_init(&reply, id_json);
+	array = reply_add_array(&reply, reply_add_object(&reply, reply.root, "result"), "settings");
+	for (uint32_t i = 0; i < n_rows; i++) {
+		yyjson_mut_val *object = reply_append_object(&reply, array);
+
+		reply_add_text(&reply, object, "section", rows[i].section);
+		reply_add_text(&reply, object, "key", rows[i].name);
+		reply_add_str(&reply, object, "value", rows[i].value);
+		reply_add_str(&reply, object, "origin", rows[i].origin);
+		reply_add_bool(&reply, object, "reloadable", rows[i].is_reloadable);
+	}
+	reply_finish(&reply, out);
+}
+
+static void reply_add_keys(struct reply *reply, yyjson_mut_val *object, const char *key, struct reply_keys keys)
+{
+	yyjson_mut_val *array = reply_add_array(reply, object, key);
+
+	for (uint32_t i = 0; i < keys.n; i++)
+		reply_note(reply, yyjson_mut_arr_append(array, reply_str(reply, str_of(keys.at[i]))));
+}
+
+void reply_reload(struct buf *out, const char *id_json, struct reply_keys changed, struct reply_keys needs_restart)
+{
+	struct reply reply;
+	yyjson_mut_val *result;
+
+	reply_init(&reply, id_json);
+	result = reply_add_object(&reply, reply.root, "result");
+	reply_add_keys(&reply, result, "changed", changed);
+	reply_add_keys(&reply, result, "needs_restart", needs_restart);
+	reply_finish(&reply, out);
+}
+
+void reply_log_level(struct buf *out, const char *id_json, const char *level, const char *previous)
+{
+	struct reply reply;
+	yyjson_mut_val *result;
+
+	reply_init(&reply, id_json);
+	result = reply_add_object(&reply, reply.root, "result");
+	reply_add_text(&reply, result, "level", level);
+	reply_add_text(&reply, result, "previous", previous);
+	reply_finish(&reply, out);
+}

@@ -43,6 +43,26 @@ struct reply_store {
 void reply_stores(struct buf *out, const char *id_json, const struct reply_store *rows, uint32_t n_rows,
 		  enum code code);
 
+/* A value of the configuration, for sagad.config; the texts are borrowed for the call. */
+struct reply_setting {
+	const char *section;
+	const char *name;
+	struct str value;
+	struct str origin;
+	bool is_reloadable;
+};
+void reply_settings(struct buf *out, const char *id_json, const struct reply_setting *rows, uint32_t n_rows);
+
+/* Keys of the configuration by "section.key", for sagad.reload; borrowed for the call. */
+struct reply_keys {
+	const char *const *at;
+	uint32_t n;
+};
+void reply_reload(struct buf *out, const char *id_json, struct reply_keys changed, struct reply_keys needs_restart);
+
+/* The answer to sagad.log_level. */
+void reply_log_level(struct buf *out, const char *id_json, const char *level, const char *previous);
+
 /* Named numbers, for sagad.stats. */
 struct reply_number {
 	const char *name;

@@ -19,6 +19,10 @@ static const struct {
 	[METHOD_STORE_LIST] = {"store.list", true},
 	[METHOD_STORE_INIT] = {"store.init", true},
 	[METHOD_STATS] = {"sagad.stats", true},
+	[METHOD_CONFIG] = {"sagad.config", true},
+	[METHOD_RELOAD] = {"sagad.reload", true},
+	[METHOD_LOG_LEVEL] = {"sagad.log_level", true},
+	[METHOD_DRAIN] = {"sagad.drain", true},
 };
 
 const char *method_name(enum method method)
@@ -234,9 +238,14 @@ static int request_read_params(struct reader *reader, yyjson_val *params, struct
 		return request_read_status(reader, params, draft);
 	case METHOD_STORE_INIT:
 		return options_read_init(reader, params, &draft->init);
+	case METHOD_LOG_LEVEL:
+		return options_read_log_level(reader, params, &draft->log_level);
 	case METHOD_HELLO:
 	case METHOD_STORE_LIST:
 	case METHOD_STATS:
+	case METHOD_CONFIG:
+	case METHOD_RELOAD:
+	case METHOD_DRAIN:
 		return request_read_nothing(reader, params, draft->method);
 	case METHOD_COUNT:
 		break;
@@ -247,7 +256,8 @@ static int request_read_params(struct reader *reader, yyjson_val *params, struct
 
 static bool request_needs_params(enum method method)
 {
-	return method == METHOD_DOCUMENT_PUT || method == METHOD_DOCUMENT_DELETE || method == METHOD_DOCUMENT_STATUS;
+	return method == METHOD_DOCUMENT_PUT || method == METHOD_DOCUMENT_DELETE || method == METHOD_DOCUMENT_STATUS ||
+	       method == METHOD_LOG_LEVEL;
 }
 
 static int request_read_message(struct reader *reader, struct request *draft)

@@ -5,6 +5,7 @@
 #define SAGAD_PROTO_REQUEST_H
 
 #include "base/code.h"
+#include "base/log.h"
 #include "proto/document.h"
 
 #include <stdbool.h>
@@ -23,6 +24,10 @@ enum method {
 	METHOD_STORE_LIST,      /* "store.list": administration socket, as all below */
 	METHOD_STORE_INIT,      /* "store.init" */
 	METHOD_STATS,           /* "sagad.stats": counts of sagas by state, of debts, memory */
+	METHOD_CONFIG,          /* "sagad.config": every value in force, with its origin */
+	METHOD_RELOAD,          /* "sagad.reload": reads the configuration again */
+	METHOD_LOG_LEVEL,       /* "sagad.log_level": until the next reload or restart */
+	METHOD_DRAIN,           /* "sagad.drain": what SIGTERM does */
 	METHOD_COUNT
 };
 
@@ -62,6 +67,7 @@ struct request {
 	bool has_job;
 	struct uuid job;          /* STATUS */
 	struct init_options init; /* STORE_INIT */
+	enum log_level log_level; /* LOG_LEVEL */
 	struct str params_json;   /* PUT, DELETE with WAIT_ACCEPTED: for the journal; absent otherwise */
 };
 

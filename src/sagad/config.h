@@ -178,6 +178,23 @@ struct config_sources {
  * out_config is empty. -ENOMEM likewise. */
 int config_load(const struct config_sources *sources, struct config *out_config, struct buf *out_faults) WARN_UNUSED;
 
+/* What a reload found to be different, by index of config_keys. */
+struct config_changes {
+	size_t applied[CONFIG_KEYS_MAX]; /* in force now */
+	uint32_t n_applied;
+	size_t pending[CONFIG_KEYS_MAX]; /* they need a restart; `config` keeps the old value */
+	uint32_t n_pending;
+};
+
+/* Reads the sources again and replaces in `config` what can change while the daemon runs. Errors as config_load(), with
+ * `config` unchanged. Of the texts only those of `applied` keys move. Blocks for as long as reading a few small files
+ * takes. */
+int config_reload(struct config *config, const struct config_sources *sources, struct config_changes *out_changes,
+		  struct buf *out_faults) WARN_UNUSED;
+
+/* Appends where a value came from: "FILE:LINE", "environment NAME", "command line" or "default". */
+void config_place(const struct config_origin *origin, struct buf *out);
+
 /* Frees what the configuration owns; secrets are wiped first. Takes NULL and zeroes. */
 void config_fini(struct config *config);
 

@@ -1,5 +1,5 @@
-/* The table of all configuration keys. The parser, the commented file, --check-config and docs/operations.md all come
- * from it, so a key exists when it has a row here, and only then. */
+/* The table of all configuration keys. The parser, the commented file, --check-config, `sagactl config` and
+ * sagad.conf(5) all come from it, so a key exists when it has a row here, and only then. */
 #ifndef SAGAD_SAGAD_CONFIG_KEYS_H
 #define SAGAD_SAGAD_CONFIG_KEYS_H
 
@@ -30,6 +30,7 @@ struct config_key {
 	uint64_t min, max;    /* numbers: the range; texts: of their length */
 	const char *choices;  /* CHOICE: "a|b|c" */
 	const char *env;      /* the environment variable; NULL: none */
+	bool is_reloadable;   /* changes while the daemon runs */
 	const char *help;     /* full sentences, wrapped when printed */
 };
 

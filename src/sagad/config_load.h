@@ -22,9 +22,6 @@ void config_fault(struct config_loader *loader, const char *place, const char *f
  * borrowed, its file is copied. */
 void config_assign(struct config_loader *loader, size_t index, struct str text, const struct config_origin *origin);
 
-/* Writes where a value came from: "FILE:LINE", "environment NAME", "command line" or "default". */
-void config_place(const struct config_origin *origin, struct buf *out);
-
 /* The sources. */
 void config_file_read(struct config_loader *loader, const char *path, bool may_be_missing);
 void config_env_read(struct config_loader *loader);

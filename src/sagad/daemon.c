@@ -2,8 +2,11 @@
 
 #include "engine/engine.h"
 #include "sagad/dispatch.h"
+#include "sagad/handover.h"
 #include "sagad/notify.h"
 #include "sagad/ports.h"
+#include "sagad/reload.h"
+#include "sagad/service.h"
 #include "sagad/settings.h"
 #include "sagad/sockets.h"
 #include "sagad/survey.h"
@@ -44,24 +47,25 @@ static const unsigned stage_may[STAGES] = {
 };
 
 struct daemon {
-	const struct config *config;
+	struct config *config;
+	const struct daemon_options *options;
 	struct sink *sink;
 	struct log *log;
-	bool take_over;
 	uv_loop_t loop;
 	enum stage stage;
 	enum daemon_exit exit;
 	struct ports ports;
 	struct engine *engine;
 	struct dispatch dispatch;
+	struct dispatch_control control;
+	struct handover handover;
 	struct sockets sockets;
+	struct service service;
 	struct survey greeting; /* asks each store once at the start, so that the log says what is there */
 	uv_prepare_t turn;
 	uv_timer_t wake;
 	uv_timer_t drain_timer;
-	uv_signal_t signals[2];
-	enum engine_phase phase; /* as last seen */
-	const char *blocked;     /* as last seen */
+	uv_signal_t signals[3];
 };
 
 static void daemon_move(struct daemon *daemon, enum stage to)
@@ -102,6 +106,7 @@ static void daemon_sockets_closed(struct sockets *sockets)
 	uv_close((uv_handle_t *)&daemon->turn, NULL);
 	uv_close((uv_handle_t *)&daemon->wake, NULL);
 	uv_close((uv_handle_t *)&daemon->drain_timer, NULL);
+	service_close(&daemon->service);
 	for (size_t i = 0; i < ARRAY_LEN(daemon->signals); i++)
 		uv_close((uv_handle_t *)&daemon->signals[i], NULL);
 	ports_close(&daemon->ports, daemon_ports_closed);
@@ -142,19 +147,49 @@ static void daemon_drain(struct daemon *daemon, const char *why)
 		 "stopping: %s; %" PRIu64 " sagas run, waiting %" PRIu64 " ms at most (once more: at once)", why,
 		 stats.n_sagas, limit_ms);
 	notify_stopping();
+	sockets_leave_to_next(&daemon->sockets);
 	daemon_move(daemon, STAGE_DRAINING);
 	engine_drain(daemon->engine);
 	MUST(uv_timer_start(&daemon->drain_timer, daemon_drain_timed_out, limit_ms, 0) == 0);
 }
 
+static int daemon_reload(struct daemon *daemon, struct config_changes *out_changes, struct buf *out_faults)
+{
+	const struct reload_targets targets = {daemon->engine, &daemon->dispatch, &daemon->sockets, &daemon->ports,
+					       daemon->sink};
+
+	return reload(daemon->config, daemon->options->sources, &targets, out_changes, out_faults);
+}
+
 static void daemon_signalled(uv_signal_t *handle, int number)
 {
+	static struct config_changes changes;
 	struct daemon *daemon = handle->data;
+	struct buf faults = {0};
 
-	if (daemon->stage == STAGE_SERVING)
+	if (number == SIGHUP && daemon->stage == STAGE_SERVING)
+		(void)daemon_reload(daemon, &changes, &faults); /* it has logged how it went */
+	else if (number == SIGHUP)
+		log_info(daemon->log, "SIGHUP: stopping already, the configuration isn't read again");
+	else if (daemon->stage == STAGE_SERVING)
 		daemon_drain(daemon, number == SIGTERM ? "SIGTERM" : "SIGINT");
 	else if (daemon->stage == STAGE_DRAINING)
 		daemon_flush(daemon);
+	buf_fini(&faults);
+}
+
+static int control_reload_daemon(struct dispatch_control *control, struct config_changes *out_changes,
+				 struct buf *out_faults)
+{
+	return daemon_reload(container_of(control, struct daemon, control), out_changes, out_faults);
+}
+
+static void control_drain_daemon(struct dispatch_control *control)
+{
+	struct daemon *daemon = container_of(control, struct daemon, control);
+
+	if (daemon->stage == STAGE_SERVING)
+		daemon_drain(daemon, "sagad.drain");
 }
 
 /* The stores are left as they are and the engine gets no more turns: what they hold is the successor's, or the next
@@ -175,49 +210,12 @@ static void daemon_halt(struct daemon *daemon, const struct engine_stats *stats)
 
 /* ---- the engine's turn ---- */
 
-static const char *phase_status(enum engine_phase phase)
-{
-	switch (phase) {
-	case ENGINE_CLAIMING:
-		return "waiting for PostgreSQL; jobs are refused as not_ready";
-	case ENGINE_RECOVERING:
-		return "recovering; jobs are refused as not_ready";
-	case ENGINE_RUNNING:
-		return "running";
-	case ENGINE_DRAINING:
-		return "stopping";
-	case ENGINE_HALTED:
-		return "halted";
-	}
-	MUST(!"a phase that is none");
-	return "";
-}
-
-/* While the owner is being claimed the engine says itself why it waits. */
-static void daemon_watch_blocked(struct daemon *daemon, const struct engine_stats *stats)
-{
-	const char *blocked = stats->phase == ENGINE_RUNNING ? stats->blocked : NULL;
-
-	if ((blocked != NULL) == (daemon->blocked != NULL))
-		return;
-	daemon->blocked = blocked;
-	if (blocked != NULL)
-		log_error(daemon->log, "admission has stopped: %s", blocked);
-	else
-		log_info(daemon->log, "admission goes on");
-	notify_status(blocked != NULL ? blocked : phase_status(stats->phase));
-}
-
 static void daemon_watch(struct daemon *daemon)
 {
 	struct engine_stats stats;
 
 	engine_stats(daemon->engine, &stats);
-	daemon_watch_blocked(daemon, &stats);
-	if (stats.phase != daemon->phase) {
-		daemon->phase = stats.phase;
-		notify_status(phase_status(stats.phase));
-	}
+	service_watch(&daemon->service, &stats);
 	if (stats.phase == ENGINE_HALTED && daemon->stage < STAGE_CLOSING)
 		daemon_halt(daemon, &stats);
 }
@@ -298,12 +296,12 @@ static int daemon_start_engine(struct daemon *daemon, struct err *err)
 			   daemon->ports.n_stores, daemon->log, seed, &daemon->engine);
 	if (rc != 0)
 		return err_set(err, rc, "the engine can't be made: %s", strerror(-rc));
-	return engine_start(daemon->engine, daemon->take_over, &now, err);
+	return engine_start(daemon->engine, daemon->options->take_over, &now, err);
 }
 
 static int daemon_start_handles(struct daemon *daemon)
 {
-	static const int numbers[ARRAY_LEN(daemon->signals)] = {SIGTERM, SIGINT};
+	static const int numbers[ARRAY_LEN(daemon->signals)] = {SIGTERM, SIGINT, SIGHUP};
 	int rc = 0;
 
 	MUST(uv_timer_init(&daemon->loop, &daemon->wake) == 0);
@@ -320,17 +318,32 @@ static int daemon_start_handles(struct daemon *daemon)
 	return rc;
 }
 
-/* Everything in its order: who can't have the journal touches nothing else. */
+/* The journal comes first: who can't have it touches nothing else, and can try again. */
+static int daemon_open_ports(struct daemon *daemon, struct err *err)
+{
+	int rc;
+
+	do
+		rc = ports_open(&daemon->ports, &daemon->loop, daemon->config, daemon->log, err);
+	while (rc == -EBUSY && handover_wait(&daemon->handover, daemon->config, daemon->log, err->text));
+	return rc;
+}
+
+/* Everything in its order. */
 static int daemon_start(struct daemon *daemon, struct err *err)
 {
-	int rc = ports_open(&daemon->ports, &daemon->loop, daemon->config, daemon->log, err);
+	int rc = handover_begin(&daemon->handover, daemon->config, daemon->options->replace, daemon->log, err);
 
+	if (rc == 0)
+		rc = daemon_open_ports(daemon, err);
 	if (rc == 0)
 		rc = daemon_start_engine(daemon, err);
 	if (rc != 0)
 		return rc;
-	dispatch_init(&daemon->dispatch, &daemon->loop, daemon->config, daemon->engine, &daemon->ports, daemon->sink);
-	rc = sockets_open(&daemon->sockets, &daemon->loop, daemon->config, &daemon->dispatch, daemon->log, err);
+	dispatch_init(&daemon->dispatch, &daemon->loop, daemon->config, daemon->engine, &daemon->ports, daemon->sink,
+		      &daemon->control);
+	rc = sockets_open(&daemon->sockets, &daemon->loop, daemon->config, &daemon->dispatch, &daemon->handover,
+			  daemon->log, err);
 	if (rc != 0)
 		return rc;
 	rc = daemon_start_handles(daemon);
@@ -353,17 +366,18 @@ static void daemon_say_started(struct daemon *daemon)
 
 	log_info(daemon->log, "sagad %s started: pid %d, jobs on %s, administration on %s, journal %s", SAGAD_VERSION,
 		 (int)getpid(), daemon->sockets.jobs_place, daemon->sockets.admin_place, config->daemon.journal);
-	notify_ready(phase_status(ENGINE_CLAIMING));
+	service_start(&daemon->service, &daemon->loop, daemon->engine, daemon->log);
 }
 
-enum daemon_exit daemon_run(const struct config *config, bool take_over, struct sink *sink)
+enum daemon_exit daemon_run(struct config *config, const struct daemon_options *options, struct sink *sink)
 {
 	/* Static, so that what an abrupt end leaves behind is still reachable for a leak checker. */
 	static struct daemon daemon;
 	struct err err = {""};
 	int rc;
 
-	daemon = (struct daemon){.config = config, .sink = sink, .log = &sink->log, .take_over = take_over};
+	daemon = (struct daemon){.config = config, .options = options, .sink = sink, .log = &sink->log};
+	daemon.control = (struct dispatch_control){control_reload_daemon, control_drain_daemon};
 	rc = uv_loop_init(&daemon.loop);
 	if (rc != 0)
 		(void)err_set(&err, rc, "the loop can't be made: %s", uv_strerror(rc));

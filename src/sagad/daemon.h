@@ -16,8 +16,15 @@ enum daemon_exit {
 	DAEMON_EXIT_HALTED = 4  /* stopped itself: a newer owner, or the journal failed; nothing was removed */
 };
 
+struct daemon_options {
+	const struct config_sources *sources; /* what SIGHUP reads again; borrowed, as config and sink are */
+	bool take_over;                       /* the database, from a daemon with another journal */
+	bool replace;                         /* sockets and journal of the daemon that runs here */
+};
+
 /* Runs until a signal or a reason to halt. Once in a process. After anything but DAEMON_EXIT_CLEAN things are left open
- * on purpose: the process is to end at once. Borrowed: both, until the process ends. */
-enum daemon_exit daemon_run(const struct config *config, bool take_over, struct sink *sink);
+ * on purpose: the process is to end at once. Borrowed: all, until the process ends; a reload changes the configuration.
+ */
+enum daemon_exit daemon_run(struct config *config, const struct daemon_options *options, struct sink *sink);
 
 #endif

@@ -86,6 +86,18 @@ static void dispatch_request(struct dispatch *dispatch, struct peer *peer, struc
 	case METHOD_STATS:
 		stats_answer(dispatch, peer, request);
 		return;
+	case METHOD_CONFIG:
+		control_config(dispatch, peer, request);
+		return;
+	case METHOD_RELOAD:
+		control_reload(dispatch, peer, request);
+		return;
+	case METHOD_LOG_LEVEL:
+		control_log_level(dispatch, peer, request);
+		return;
+	case METHOD_DRAIN:
+		control_drain(dispatch, peer, request);
+		return;
 	case METHOD_COUNT:
 		break;
 	}
@@ -164,14 +176,24 @@ static void door_init(struct dispatch_door *door, struct dispatch *dispatch, boo
 }
 
 void dispatch_init(struct dispatch *dispatch, uv_loop_t *loop, const struct config *config, struct engine *engine,
-		   struct ports *ports, struct sink *sink)
+		   struct ports *ports, struct sink *sink, struct dispatch_control *control)
 {
-	*dispatch = (struct dispatch){.loop = loop, .config = config, .engine = engine, .ports = ports, .sink = sink};
+	*dispatch = (struct dispatch){
+		.loop = loop, .config = config, .engine = engine, .ports = ports, .sink = sink, .control = control};
 	dispatch->limits = settings_limits(config);
 	list_init(&dispatch->calls);
 	list_init(&dispatch->inquiries);
 	door_init(&dispatch->jobs, dispatch, false);
 	door_init(&dispatch->admin, dispatch, true);
+}
+
+void dispatch_reconfigure(struct dispatch *dispatch)
+{
+	struct document_limits limits = settings_limits(dispatch->config);
+
+	limits.dims = dispatch->limits.dims;
+	limits.refuse_zero_vectors = dispatch->limits.refuse_zero_vectors;
+	dispatch->limits = limits;
 }
 
 void dispatch_abandon(struct dispatch *dispatch)

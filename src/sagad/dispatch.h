@@ -24,6 +24,14 @@ struct dispatch_door {
 	bool is_admin; /* may call administrative methods */
 };
 
+/* What only the daemon itself can do. Embed it; container_of() leads back. */
+struct dispatch_control {
+	/* Reads the configuration again; errors as config_reload(). */
+	int (*reload)(struct dispatch_control *control, struct config_changes *out_changes, struct buf *out_faults);
+	/* Begins to stop, as SIGTERM does; nothing when that has begun already. */
+	void (*drain)(struct dispatch_control *control);
+};
+
 struct dispatch_counts {
 	uint64_t n_requests;  /* lines that were requests */
 	uint64_t n_faults;    /* lines that were refused before the engine saw them */
@@ -40,6 +48,7 @@ struct dispatch {
 	struct engine *engine;
 	struct ports *ports;
 	struct sink *sink;
+	struct dispatch_control *control;
 	struct document_limits limits; /* what a line may hold; dims follow store.init */
 	struct list calls;             /* struct call, until the engine has ended them */
 	struct list inquiries;         /* struct inquiry */
@@ -50,7 +59,10 @@ struct dispatch {
 
 /* All pointers are borrowed for the dispatch's life. */
 void dispatch_init(struct dispatch *dispatch, uv_loop_t *loop, const struct config *config, struct engine *engine,
-		   struct ports *ports, struct sink *sink);
+		   struct ports *ports, struct sink *sink, struct dispatch_control *control);
+
+/* Other limits, of `config`, for the lines that come from now on. What store.init has fixed stays. */
+void dispatch_reconfigure(struct dispatch *dispatch);
 
 /* Answers every open call: its end isn't known and won't be before the next start. The calls stay the engine's; no
  * client is touched any more afterwards. */

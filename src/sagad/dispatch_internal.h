@@ -33,6 +33,12 @@ void inquiry_list(struct dispatch *dispatch, struct peer *peer, struct request *
 void inquiry_init(struct dispatch *dispatch, struct peer *peer, struct request *request);
 void inquiry_abandon_all(struct dispatch *dispatch);
 
+/* control.c: */
+void control_config(struct dispatch *dispatch, struct peer *peer, struct request *request);
+void control_reload(struct dispatch *dispatch, struct peer *peer, struct request *request);
+void control_log_level(struct dispatch *dispatch, struct peer *peer, struct request *request);
+void control_drain(struct dispatch *dispatch, struct peer *peer, struct request *request);
+
 /* stats.c: */
 void stats_answer(struct dispatch *dispatch, struct peer *peer, struct request *request);
 

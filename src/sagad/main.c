@@ -13,7 +13,7 @@
 
 #define OPTIONS_MAX 128
 
-enum option_key { OPTION_CHECK = 256, OPTION_TEMPLATE, OPTION_TAKE_OVER, OPTION_LOG_LEVEL };
+enum option_key { OPTION_CHECK = 256, OPTION_TEMPLATE, OPTION_TAKE_OVER, OPTION_LOG_LEVEL, OPTION_REPLACE };
 
 struct arguments {
 	struct config_sources sources;
@@ -23,6 +23,7 @@ struct arguments {
 	bool print_template;
 	bool print_version;
 	bool take_over;
+	bool replace;
 };
 
 static const struct argp_option argument_options[] = {
@@ -34,6 +35,11 @@ static const struct argp_option argument_options[] = {
 	{"take-over", OPTION_TAKE_OVER, NULL, 0,
 	 "Become the owner of the database although a daemon with another journal is still connected to it. What that "
 	 "daemon has under way is then known to its journal only",
+	 0},
+	{"replace", OPTION_REPLACE, NULL, 0,
+	 "Take the sockets of the daemon that runs with this configuration, ask it to stop, and go on with its "
+	 "journal: an "
+	 "upgrade during which clients always find a daemon. Without one the start is an ordinary one",
 	 0},
 	{"check-config", OPTION_CHECK, NULL, 0, "Print every value in force with its origin, or every fault, and exit",
 	 1},
@@ -49,7 +55,9 @@ static const char argument_doc[] =
 	"into none of them."
 	"\v"
 	"Signals: TERM and INT stop the daemon: no new jobs, and those that run end first (daemon.drain_timeout); once "
-	"more and it stops at once. Whatever was under way is finished or taken back by the next start.\n\n"
+	"more and it stops at once. Whatever was under way is finished or taken back by the next start. HUP reads the "
+	"configuration again: what can change while running changes, what can't is named in the log, and with a fault "
+	"the old configuration stays.\n\n"
 	"Exit codes:\n"
 	"  0  stopped as asked\n"
 	"  1  could not start or go on\n"
@@ -89,6 +97,9 @@ static error_t argument_parse(int key, char *value, struct argp_state *state)
 		return 0;
 	case OPTION_TAKE_OVER:
 		arguments->take_over = true;
+		return 0;
+	case OPTION_REPLACE:
+		arguments->replace = true;
 		return 0;
 	case OPTION_CHECK:
 		arguments->check_config = true;
@@ -146,15 +157,18 @@ static void raise_descriptors(struct log *log)
 			 strerror(errno));
 }
 
-static enum daemon_exit serve(const struct config *config, bool take_over)
+static enum daemon_exit serve(struct config *config, const struct arguments *arguments)
 {
 	static struct sink sink;
+	static struct daemon_options options;
+
+	options = (struct daemon_options){&arguments->sources, arguments->take_over, arguments->replace};
 
 	sink_init(&sink, sink_level_of(config->daemon.log_level));
 	(void)signal(SIGPIPE, SIG_IGN); /* sockets and pipes break; whoever writes is told by EPIPE */
 	(void)signal(SIGXFSZ, SIG_IGN); /* under LimitFSIZE= the journal is told by EFBIG, and halts the daemon */
 	raise_descriptors(&sink.log);
-	return daemon_run(config, take_over, &sink);
+	return daemon_run(config, &options, &sink);
 }
 
 int main(int argc, char **argv)
@@ -181,7 +195,7 @@ int main(int argc, char **argv)
 		config_print_effective(&config, stdout);
 		code = printed();
 	} else {
-		code = serve(&config, arguments.take_over);
+		code = serve(&config, &arguments);
 	}
 	/* After an abrupt end the daemon's threads may still look at the configuration. */
 	if (arguments.check_config || code == DAEMON_EXIT_CLEAN)

@@ -1,5 +1,8 @@
 #include "ports.h"
 
+#include <errno.h>
+#include <string.h>
+
 #include "journal/journal.h"
 #include "stores/neo4j/neo4j.h"
 #include "stores/postgres/postgres.h"
@@ -144,6 +147,30 @@ int ports_open(struct ports *ports, uv_loop_t *loop, const struct config *config
 		ports->n_stores = i + 1;
 	}
 	return rc;
+}
+
+static const char *secret_of(const struct config *config, const char *section)
+{
+	if (strcmp(section, "postgresql") == 0)
+		return config->postgresql.password;
+	if (strcmp(section, "qdrant") == 0)
+		return config->qdrant.api_key;
+	return strcmp(section, "neo4j") == 0 ? config->neo4j.password : config->redis.password;
+}
+
+void ports_renew_secret(struct ports *ports, const struct config *config, const char *section, struct log *log)
+{
+	const char *secret = secret_of(config, section);
+	int rc = -ENOENT;
+
+	if (strcmp(section, "postgresql") == 0)
+		rc = ports->truth->ops->renew_secret(ports->truth, secret);
+	for (uint32_t i = 0; i < ports->n_stores; i++)
+		if (strcmp(section, ports->stores[i]->name) == 0 && ports->stores[i]->ops->renew_secret != NULL)
+			rc = ports->stores[i]->ops->renew_secret(ports->stores[i], secret);
+	if (rc != 0)
+		log_error(log, "%s: the new password or key can't be used before a restart: %s", section,
+			  strerror(-rc));
 }
 
 static void journal_closed(void *arg)

@@ -21,43 +21,74 @@ static void access_fill(struct server_access *access, const struct config_ids *u
 	access->n_gids = gids->n;
 }
 
-/* A path is for those who make their sockets themselves; one that systemd made has its own mode and owner. */
-static const char *place_fill(struct server_config *server, const char *fd_name, const char *path, uint64_t mode)
-{
-	server->fd = notify_socket(fd_name);
-	server->path = server->fd < 0 ? path : NULL;
-	server->mode = (mode_t)mode;
-	return server->fd < 0 ? path : "a socket of systemd's";
-}
-
-static int open_jobs(struct sockets *sockets, uv_loop_t *loop, const struct config *config, struct dispatch *dispatch,
-		     struct server_config common, struct err *err)
+static void jobs_fill(struct server_config *server, const struct config *config)
 {
 	const struct config_ids *uids = &config->daemon.jobs_uids, *gids = &config->daemon.jobs_gids;
 
+	server->access.is_open = uids->n == 0 && gids->n == 0;
+	access_fill(&server->access, uids, gids);
+}
+
+static void admin_fill(struct server_config *server, const struct config *config)
+{
+	static const struct config_ids no_groups;
+
+	server->max_clients = ADMIN_CLIENTS;
+	access_fill(&server->access, &config->daemon.admin_uids, &no_groups);
+}
+
+/* A path is for those who make their sockets themselves; one that systemd made has its own mode and owner. */
+static const char *place_fill(struct server_config *server, const char *fd_name, int replaced_fd, const char *path,
+			      uint64_t mode)
+{
+	bool is_inherited;
+
+	server->fd = notify_socket(fd_name);
+	is_inherited = server->fd >= 0;
+	server->path = is_inherited ? NULL : path;
+	server->mode = (mode_t)mode;
+	if (!is_inherited)
+		server->fd = replaced_fd;
+	return is_inherited ? "a socket of systemd's" : path;
+}
+
+static int open_jobs(struct sockets *sockets, uv_loop_t *loop, const struct config *config, struct dispatch *dispatch,
+		     struct server_config common, int replaced_fd, struct err *err)
+{
 	common.name = "jobs";
-	sockets->jobs_place = place_fill(&common, "jobs", config->daemon.jobs_socket, config->daemon.jobs_mode);
+	sockets->jobs_place =
+		place_fill(&common, "jobs", replaced_fd, config->daemon.jobs_socket, config->daemon.jobs_mode);
 	if (config->daemon.jobs_group.n > 0)
 		common.socket_gid = config->daemon.jobs_group.ids[0];
-	common.access.is_open = uids->n == 0 && gids->n == 0;
-	access_fill(&common.access, uids, gids);
+	jobs_fill(&common, config);
 	return server_create(loop, &common, &dispatch->jobs.events, &sockets->jobs, err);
 }
 
 static int open_admin(struct sockets *sockets, uv_loop_t *loop, const struct config *config, struct dispatch *dispatch,
-		      struct server_config common, struct err *err)
+		      struct server_config common, int replaced_fd, struct err *err)
 {
-	static const struct config_ids no_groups;
-
 	common.name = "administration";
-	sockets->admin_place = place_fill(&common, "admin", config->daemon.admin_socket, config->daemon.admin_mode);
-	common.max_clients = ADMIN_CLIENTS;
-	access_fill(&common.access, &config->daemon.admin_uids, &no_groups);
+	sockets->admin_place =
+		place_fill(&common, "admin", replaced_fd, config->daemon.admin_socket, config->daemon.admin_mode);
+	admin_fill(&common, config);
 	return server_create(loop, &common, &dispatch->admin.events, &sockets->admin, err);
 }
 
+/* A unit whose sockets have other names would leave the clients alone with a socket that nobody serves. */
+static int check_names(struct err *err)
+{
+	int n = notify_n_sockets(), n_known = (notify_socket("jobs") >= 0) + (notify_socket("admin") >= 0);
+
+	if (n == n_known)
+		return 0;
+	return err_set(err, -EINVAL,
+		       "systemd handed over %d sockets of which %d are named `jobs` or `admin`: set "
+		       "FileDescriptorName= in each socket unit",
+		       n, n_known);
+}
+
 int sockets_open(struct sockets *sockets, uv_loop_t *loop, const struct config *config, struct dispatch *dispatch,
-		 struct log *log, struct err *err)
+		 const struct handover *handover, struct log *log, struct err *err)
 {
 	struct server_config common = settings_server(config);
 	int rc;
@@ -72,10 +103,29 @@ int sockets_open(struct sockets *sockets, uv_loop_t *loop, const struct config *
 	common.full_line = sockets->full_line.at;
 	common.forbidden_line = sockets->forbidden_line.at;
 	common.log = log;
-	rc = open_jobs(sockets, loop, config, dispatch, common, err);
+	sockets->is_inherited = notify_socket("jobs") >= 0;
+	rc = check_names(err);
 	if (rc == 0)
-		rc = open_admin(sockets, loop, config, dispatch, common, err);
+		rc = open_jobs(sockets, loop, config, dispatch, common, handover->jobs_fd, err);
+	if (rc == 0)
+		rc = open_admin(sockets, loop, config, dispatch, common, handover->admin_fd, err);
 	return rc;
+}
+
+void sockets_reconfigure(struct sockets *sockets, const struct config *config)
+{
+	struct server_config jobs = settings_server(config), admin = settings_server(config);
+
+	jobs_fill(&jobs, config);
+	admin_fill(&admin, config);
+	server_reconfigure(sockets->jobs, &jobs);
+	server_reconfigure(sockets->admin, &admin);
+}
+
+void sockets_leave_to_next(struct sockets *sockets)
+{
+	if (sockets->is_inherited)
+		server_stop_listening(sockets->jobs);
 }
 
 static void socket_closed(void *arg)

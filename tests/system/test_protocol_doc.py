@@ -38,6 +38,7 @@ FIELDS = {
     "end_names": "document.put",
     "relationship_names": "document.put",
     "init_names": "store.init",
+    "level_names": "sagad.log_level",
 }
 UNITS = {"": 1, "B": 1, "kB": 1000, "MB": 1000 ** 2, "KiB": 1024, "MiB": 1024 ** 2, "GiB": 1024 ** 3, "TiB": 1024 ** 4}
 
@@ -160,9 +161,9 @@ def source(name):
 
 
 def test_every_method_has_its_section():
-    names = re.findall(r'\[METHOD_\w+\] = \{"([a-z.]+)", (true|false)\}', source("request.c"))
+    names = re.findall(r'\[METHOD_\w+\] = \{"([a-z._]+)", (true|false)\}', source("request.c"))
     assert len(names) == len(re.findall(r"^\tMETHOD_(?!COUNT)\w+,", source("request.h"), re.M)) > 0
-    rows = dict(re.findall(r"^\| `([a-z]+\.[a-z]+)` \| (\w+) \|", section("Methods"), re.M))
+    rows = dict(re.findall(r"^\| `([a-z]+\.[a-z_]+)` \| (\w+) \|", section("Methods"), re.M))
     assert rows == {name: "administration" if admin == "true" else "both" for name, admin in names}
     for name, _ in names:
         assert f"\n### {name}\n" in TEXT
