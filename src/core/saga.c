@@ -397,6 +397,7 @@ static void saga_on_pivot(struct saga *saga, const struct saga_event *event, str
 	if (event->verdict == SAGA_OK && !event->is_conflict) {
 		saga_enter_owing(saga, actions);
 	} else if (event->verdict == SAGA_OK) {
+		saga->is_overtaken = true;
 		saga_refuse(saga, CODE_CONFLICT,
 			    "another writer replaced the document meanwhile; read it again, then decide", actions);
 	} else if (event->verdict == SAGA_DOUBT) {

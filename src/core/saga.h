@@ -168,6 +168,7 @@ struct saga {
 	bool is_deleted;      /* ... and it is a tombstone */
 	struct uuid replaced; /* R */
 	uint32_t replaced_chunks;
+	bool is_overtaken;    /* at the pivot the version was not `replaced` any more: what it is now isn't known */
 	struct uuid stored;
 	uint32_t sent;         /* bit i: apply(S) may have reached store i */
 	uint32_t sent_before;  /* bit i: ... in a try before the one that is out */

@@ -46,7 +46,7 @@ static void answer_failed(const struct run *run, struct outcome *outcome)
 	outcome->is_stored = run->saga.is_stored && failure->code != CODE_KEY_REUSED;
 	if (code_class(failure->code) == CODE_CLASS_TRANSIENT)
 		outcome->retry_after_ms = ANSWER_RETRY_AFTER_MS;
-	if (failure->code == CODE_CONFLICT && run->saga.is_found && !run->saga.is_deleted) {
+	if (failure->code == CODE_CONFLICT && run->saga.is_found && !run->saga.is_deleted && !run->saga.is_overtaken) {
 		outcome->has_previous = true;
 		outcome->previous = run->saga.replaced;
 	}

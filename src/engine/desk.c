@@ -171,6 +171,8 @@ static void desk_on_gate(struct settle_item *settle)
 	enum verdict verdict = settle->verdict;
 
 	desk->is_gate_out = false;
+	if (verdict == VERDICT_OK && desk->is_gate_stale)
+		return; /* the next pump asks again */
 	if (verdict == VERDICT_OK && settle->settle.row.outcome == LEDGER_COMMITTED) {
 		desk->is_suspect = false;
 		desk->has_gone_back = false;
@@ -190,17 +192,29 @@ static void desk_on_gate(struct settle_item *settle)
 	desk_fail_waiting(desk, verdict, &err);
 }
 
+/* A connection that was lost in idleness is an outage as well. */
+static void desk_look_lost(struct desk *desk)
+{
+	if (desk->n_lost == desk->truth->n_lost)
+		return;
+	desk->n_lost = desk->truth->n_lost;
+	desk_note_verdict(desk, VERDICT_OUTAGE);
+	desk->is_gate_stale = desk->is_gate_out;
+}
+
 /* True: reads and pivots may go out. */
 static bool desk_is_gate_open(struct desk *desk)
 {
 	if (!desk->is_open)
 		return false;
+	desk_look_lost(desk);
 	if (desk->is_suspect && desk->now->mono_ns - desk->last_commit_ns > desk->config.keep_ms / 2 * NS_PER_MS)
 		desk->is_suspect = false; /* its ledger row may have been deleted for its age */
 	if (!desk->is_suspect)
 		return true;
 	if (!desk->is_gate_out && desk->gate_timer.place == 0) {
 		desk->is_gate_out = true;
+		desk->is_gate_stale = false;
 		desk->gate.settle = (struct truth_settle){.saga = desk->last_commit};
 		desk_push_settle(desk, &desk->gate);
 	}

@@ -72,6 +72,8 @@ struct desk {
 	bool has_settle_ended, has_pay_ended;
 	bool is_open;       /* false before the owner's claim: nothing goes out */
 	bool is_suspect;    /* an outage was seen since the last commit; the gate is shut */
+	uint64_t n_lost;    /* the adapter's count of lost connections, as last seen */
+	bool is_gate_stale; /* one more was lost while the gate asked: its answer may be of before */
 	bool has_gone_back; /* the last commit is gone */
 	bool is_epoch_lost; /* a newer owner exists */
 	struct uuid last_commit;

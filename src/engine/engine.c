@@ -105,6 +105,7 @@ static void engine_init_lists(struct engine *engine)
 {
 	list_init(&engine->submitted);
 	list_init(&engine->asked);
+	list_init(&engine->asks);
 	list_init(&engine->journaled);
 	list_init(&engine->looked_up);
 	list_init(&engine->runs);
@@ -210,6 +211,7 @@ void engine_destroy(struct engine *engine)
 		return;
 	engine->phase = ENGINE_HALTED;
 	engine_free_work(engine);
+	query_free_all(engine);
 	recover_fini(engine);
 	desk_fini(&engine->desk);
 	for (uint32_t i = 0; i < engine->n_stores; i++)

@@ -11,12 +11,14 @@ struct ask {
 	struct engine_query *query;
 	struct read_item read;
 	struct journal_lookup_req lookup;
+	struct list node; /* in engine->asks */
 };
 
 static void ask_answer(struct ask *ask, enum code code)
 {
 	struct engine_query *query = ask->query;
 
+	list_remove(&ask->node);
 	free(ask);
 	query->code = code;
 	query->done(query);
@@ -93,6 +95,7 @@ void query_on_lookup(struct engine *engine, struct journal_lookup_req *req)
 	}
 	query->code = req->rc == 0 ? CODE_NONE : CODE_JOURNAL_FAILED;
 	query->done(query); /* the texts are in the ask, so it goes last */
+	list_remove(&ask->node);
 	free(ask);
 }
 
@@ -140,6 +143,7 @@ void query_start(struct engine *engine, struct engine_query *query)
 	}
 	ask->engine = engine;
 	ask->query = query;
+	list_append(&engine->asks, &ask->node);
 	if (query->has_job) {
 		ask->lookup = (struct journal_lookup_req){.id = query->job, .done = ask_on_lookup_done};
 		list_init(&ask->lookup.node);
@@ -150,4 +154,17 @@ void query_start(struct engine *engine, struct engine_query *query)
 	ask->read.done = ask_on_read;
 	ask->read.read.document_id = query->document_id;
 	desk_push_read(&engine->desk, &ask->read);
+}
+
+void query_free_all(struct engine *engine)
+{
+	struct list *it, *tmp;
+
+	list_each (it, tmp, &engine->asks) {
+		struct ask *ask = container_of(it, struct ask, node);
+
+		(void)desk_cancel_read(&engine->desk, &ask->read); /* only at the engine's end */
+		free(ask);
+	}
+	list_init(&engine->asks);
 }

@@ -31,6 +31,7 @@ struct engine {
 	/* Inboxes: what came since the last turn. */
 	struct list submitted; /* engine_job.node */
 	struct list asked;     /* engine_query.node */
+	struct list asks;      /* questions that are out: query.c */
 	struct list journaled; /* journal_req.node of requests that ended */
 	struct list looked_up; /* journal_lookup_req.node */
 	struct list runs;      /* struct run */

@@ -27,6 +27,8 @@ static const struct neo4j_rule neo4j_rules[] = {
 	/* Memory: less at a time may pass. */
 	{"Neo.TransientError.General.", VERDICT_TRANSIENT, true, "see the server's memory settings"},
 	{"Neo.TransientError.", VERDICT_TRANSIENT, false, "it will be tried again"},
+	/* For 5 s after three wrong passwords of anybody's, also with the right one. */
+	{"Neo.ClientError.Security.AuthenticationRateLimit", VERDICT_TRANSIENT, false, "it will be tried again"},
 	{"Neo.ClientError.Security.", VERDICT_MISCONFIGURED, false, "check user and password"},
 	{"Neo.ClientError.Database.", VERDICT_MISCONFIGURED, false, "check the database's name"},
 	{"Neo.ClientError.General.ForbiddenOnReadOnlyDatabase", VERDICT_MISCONFIGURED, false, "make it writable"},
@@ -165,7 +167,7 @@ static void neo4j_apply_row(struct leg_write *write, yyjson_val *row, uint64_t n
 	uint64_t n_mentions = yyjson_get_uint(neo4j_cell(row, 3));
 
 	if (is_dead)
-		neo4j_set(write, VERDICT_PERMANENT, "this saga was removed already; nothing was written");
+		neo4j_set(write, VERDICT_TRANSIENT, "this saga was removed already; nothing was written");
 	else if (n_mentions != write->document->n_entities)
 		neo4j_set(write, VERDICT_TRANSIENT, "fewer entities are connected than were sent");
 	else if (!is_old && n_made != write->document->n_relationships)

@@ -1,5 +1,7 @@
 #include "pg_pool.h"
 
+#include "pg.h"
+
 #include "base/must.h"
 
 #include <errno.h>
@@ -224,6 +226,7 @@ static void pg_pool_on_down(struct pg_conn *conn)
 	struct list *it, *tmp;
 
 	pool->was_tried = true;
+	pool->pg->truth.n_lost++;
 	pool->last_error = conn->last_error;
 	list_each (it, tmp, &pool->running) {
 		struct pg_job *job = container_of(it, struct pg_job, node);

@@ -344,7 +344,7 @@ enum redis_codec_hint redis_codec_reply(struct leg_write *write, enum redis_repl
 	} else if (kind == REDIS_REPLY_IS_TEXT && is_success(write->op, text)) {
 		set_ok(write);
 	} else if (kind == REDIS_REPLY_IS_TEXT && write->op == LEG_APPLY && str_is_equal(text, str_of("dead"))) {
-		set_failure(write, VERDICT_PERMANENT, "this saga was removed already; nothing was written", STR_NONE);
+		set_failure(write, VERDICT_TRANSIENT, "this saga was removed already; nothing was written", STR_NONE);
 	} else {
 		/* A server that answers something else is not the one we know: whether it did the work is open. */
 		set_failure(write, VERDICT_DOUBT, "an answer that no script of sagad gives: ", text);

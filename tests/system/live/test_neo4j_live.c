@@ -204,7 +204,7 @@ static void a_late_apply_finds_the_tombstone(void **state)
 	(void)state;
 	assert_int_equal(live_remove(store, "d", 1, 0), VERDICT_OK);
 	assert_false(live_submit_for(store, list, 2, LIVE_TIMEOUT_NS));
-	assert_int_equal(late.verdict, VERDICT_PERMANENT);
+	assert_int_equal(late.verdict, VERDICT_TRANSIENT);
 	assert_non_null(strstr(late.err.text, "removed"));
 	assert_int_equal(good.verdict, VERDICT_OK);
 	assert_int_equal(number(DOCUMENTS "RETURN count(d)"), 1);

@@ -272,7 +272,7 @@ static void a_removed_saga_stays_away(void **state)
 	assert_false(is_staged("d", 1));
 	assert_true(is_dead("d", 1));
 	assert_in_range(ttl_of(key_of("dead", "d", 1)), 190, 200);
-	assert_int_equal(live_one(store, &late), VERDICT_PERMANENT);
+	assert_int_equal(live_one(store, &late), VERDICT_TRANSIENT);
 	assert_non_null(strstr(late.err.text, "removed"));
 	assert_int_equal(publish(document, 1, 0), VERDICT_OK); /* nothing to do is no failure */
 	assert_false(is_staged("d", 1));
@@ -329,7 +329,7 @@ static void all_orders_end_the_same(void **state)
 			for (unsigned at = 0; at < N_OPS; at++) {
 				enum verdict first = run_op(document, order[at]);
 				assert_int_equal(run_op(document, order[at]), first);
-				assert_true(first == VERDICT_OK || first == VERDICT_PERMANENT);
+				assert_true(first == VERDICT_OK || first == VERDICT_TRANSIENT);
 			}
 			n_orders++;
 			assert_false(has_key("doc:{d}"));

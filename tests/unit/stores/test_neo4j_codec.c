@@ -219,7 +219,7 @@ static void errors_are_judged_by_the_table(void **state)
 		{"Neo.TransientError.General.MemoryPoolOutOfMemoryError", VERDICT_TRANSIENT, true},
 		{"Neo.TransientError.General.DatabaseUnavailable", VERDICT_OUTAGE, false},
 		{"Neo.ClientError.Security.Unauthorized", VERDICT_MISCONFIGURED, false},
-		{"Neo.ClientError.Security.AuthenticationRateLimit", VERDICT_MISCONFIGURED, false},
+		{"Neo.ClientError.Security.AuthenticationRateLimit", VERDICT_TRANSIENT, false},
 		{"Neo.ClientError.Database.DatabaseNotFound", VERDICT_MISCONFIGURED, false},
 		{"Neo.ClientError.Statement.EntityNotFound", VERDICT_TRANSIENT, false},
 		{"Neo.ClientError.Statement.ArithmeticError", VERDICT_TRANSIENT, false},
@@ -292,7 +292,7 @@ static void an_apply_counts_what_was_written(void **state)
 	judge_apply(writes, 1, "false,false,2", saga);
 	assert_int_equal(write.verdict, VERDICT_TRANSIENT);
 	judge_apply(writes, 1, "true,false,0", saga);
-	assert_int_equal(write.verdict, VERDICT_PERMANENT);
+	assert_int_equal(write.verdict, VERDICT_TRANSIENT);
 	assert_non_null(strstr(write.err.text, "removed"));
 	judge_apply(writes, 2, "false,false,3", saga);
 	assert_int_equal(write.verdict, VERDICT_OK);

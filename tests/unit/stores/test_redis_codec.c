@@ -226,7 +226,7 @@ static void words_have_their_meaning(void **state)
 	(void)state;
 	assert_int_equal(verdict_of(LEG_APPLY, REDIS_REPLY_IS_TEXT, "staged"), VERDICT_OK);
 	assert_int_equal(verdict_of(LEG_APPLY, REDIS_REPLY_IS_TEXT, "live"), VERDICT_OK);
-	assert_int_equal(verdict_of(LEG_APPLY, REDIS_REPLY_IS_TEXT, "dead"), VERDICT_PERMANENT);
+	assert_int_equal(verdict_of(LEG_APPLY, REDIS_REPLY_IS_TEXT, "dead"), VERDICT_TRANSIENT);
 	assert_int_equal(verdict_of(LEG_PUBLISH, REDIS_REPLY_IS_TEXT, "dead"), VERDICT_OK);
 	assert_int_equal(verdict_of(LEG_PUBLISH, REDIS_REPLY_IS_TEXT, "newer"), VERDICT_OK);
 	assert_int_equal(verdict_of(LEG_REMOVE, REDIS_REPLY_IS_TEXT, "fenced"), VERDICT_OK);
