@@ -79,7 +79,7 @@ static int chunks_check_dims(struct chunks_reader *chunks, size_t n)
 				    limits->max_dims);
 	if (limits->dims != 0 && n != limits->dims)
 		return reader_fault(chunks->reader, CODE_INVALID_FIELD,
-				    "has %zu dimensions; limits.dims, what the stores were set up for, is %u", n,
+				    "has %zu dimensions; schema.dims, what the stores were set up for, is %u", n,
 				    limits->dims);
 	if (n > limits->max_dims)
 		return reader_fault(chunks->reader, CODE_LIMIT_EXCEEDED, "has %zu dimensions; limits.max_dims is %u", n,
@@ -184,7 +184,7 @@ static int chunks_read_id(struct chunks_reader *chunks, struct member member, ui
 static int chunks_read_text(struct chunks_reader *chunks, struct member member, struct chunk *chunk)
 {
 	struct reader *reader = chunks->reader;
-	int rc = reader_text(reader, member, "text", reader->limits->max_content_bytes, "limits.max_content_bytes",
+	int rc = reader_text(reader, member, "text", reader->limits->max_content_bytes, "limits.max_content",
 			     &chunk->text);
 
 	if (rc == 0 && chunk->text.at == NULL)
@@ -220,7 +220,7 @@ static int chunks_check_size(const struct chunks_reader *chunks)
 	if (chunks->vector_json_bytes <= max)
 		return 0;
 	return reader_fault(chunks->reader, CODE_LIMIT_EXCEEDED,
-			    "need %zu bytes in a request to Qdrant; limits.max_vector_json_bytes is %zu: split the "
+			    "need %zu bytes in a request to Qdrant; limits.max_vector_json is %zu: split the "
 			    "document, or write embeddings with fewer digits",
 			    chunks->vector_json_bytes, max);
 }

@@ -86,7 +86,7 @@ static int graph_read_entity(struct graph_reader *graph, yyjson_val *val, uint32
 		rc = graph_read_type(reader, members[ENTITY_TYPE], &entity->type);
 	if (rc == 0)
 		rc = reader_needed_text(reader, members[ENTITY_NAME], "name", reader->limits->max_name_bytes,
-					"limits.max_name_bytes", &entity->name);
+					"limits.max_name", &entity->name);
 	if (rc == 0)
 		rc = metadata_read(reader, members[ENTITY_PROPERTIES], "properties", PROPERTIES_OF_ENTITY,
 				   &entity->properties_json);
@@ -120,7 +120,7 @@ static int graph_read_end(struct graph_reader *graph, struct member member, cons
 		rc = graph_read_type(reader, members[END_TYPE], &type);
 	if (rc == 0)
 		rc = reader_needed_text(reader, members[END_NAME], "name", reader->limits->max_name_bytes,
-					"limits.max_name_bytes", &entity);
+					"limits.max_name", &entity);
 	if (rc != 0)
 		return rc;
 	graph_entity_key(type, entity, key);
@@ -264,7 +264,7 @@ int graph_read(struct reader *reader, struct member entities, struct member rela
 	if (graph.graph_bytes > max)
 		return reader_fault(reader, CODE_LIMIT_EXCEEDED,
 				    "title, source, entities and relationships together need %zu bytes in Neo4j; "
-				    "limits.max_graph_bytes is %zu: split the document",
+				    "limits.max_graph is %zu: split the document",
 				    graph.graph_bytes, max);
 	return 0;
 }

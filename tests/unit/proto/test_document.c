@@ -150,9 +150,9 @@ static void texts_are_checked(void **state)
 	refuse(PUT("\"id\":\"a\",\"chunk\":[]"), CODE_UNKNOWN_FIELD, "", "did you mean 'chunks'");
 	limits.max_content_bytes = 3;
 	refuse_with(PUT("\"id\":\"a\",\"content\":\"four\""), &limits, CODE_LIMIT_EXCEEDED, "content",
-		    "limits.max_content_bytes is 3");
+		    "limits.max_content is 3");
 	refuse_with(CHUNK("\"text\":\"four\",\"embedding\":[1]"), &limits, CODE_LIMIT_EXCEEDED, "chunks[0].text",
-		    "limits.max_content_bytes is 3");
+		    "limits.max_content is 3");
 }
 
 static void vectors_are_checked(void **state)
@@ -179,7 +179,7 @@ static void vectors_are_checked(void **state)
 	request_destroy(parse_good(VECTOR("[3.4028234e38,1e-46]")));
 	limits.refuse_zero_vectors = false;
 	limits.dims = 3;
-	refuse_with(VECTOR("[1,2]"), &limits, CODE_INVALID_FIELD, "chunks[0].embedding", "limits.dims");
+	refuse_with(VECTOR("[1,2]"), &limits, CODE_INVALID_FIELD, "chunks[0].embedding", "schema.dims");
 	limits.dims = 0;
 	limits.max_dims = 1;
 	refuse_with(VECTOR("[1,2]"), &limits, CODE_LIMIT_EXCEEDED, "chunks[0].embedding", "limits.max_dims is 1");
@@ -218,7 +218,7 @@ static void chunks_are_checked(void **state)
 	refuse_with(VECTOR("[1]"), &limits, CODE_LIMIT_EXCEEDED, "chunks", "limits.max_chunks is 0");
 	limits = document_limits_default();
 	limits.max_vector_json_bytes = 100;
-	refuse_with(VECTOR("[1]"), &limits, CODE_LIMIT_EXCEEDED, "chunks", "limits.max_vector_json_bytes is 100");
+	refuse_with(VECTOR("[1]"), &limits, CODE_LIMIT_EXCEEDED, "chunks", "limits.max_vector_json is 100");
 }
 
 static void metadata_is_checked(void **state)
@@ -243,7 +243,7 @@ static void metadata_is_checked(void **state)
 		    "limits.max_metadata_depth, 2");
 	limits.max_metadata_bytes = 10;
 	refuse_with(PUT("\"id\":\"a\",\"metadata\":{\"a\":\"123456789\"}"), &limits, CODE_LIMIT_EXCEEDED, "metadata",
-		    "limits.max_metadata_bytes is 10");
+		    "limits.max_metadata is 10");
 }
 
 static void big_numbers_in_metadata_survive(void **state)
@@ -301,14 +301,14 @@ static void entities_are_checked(void **state)
 	       "entities[0]", "kind");
 	limits.max_name_bytes = 4;
 	refuse_with(PUT("\"id\":\"a\",\"entities\":[{\"type\":\"P\",\"name\":\"12345\"}]"), &limits,
-		    CODE_LIMIT_EXCEEDED, "entities[0].name", "limits.max_name_bytes is 4");
+		    CODE_LIMIT_EXCEEDED, "entities[0].name", "limits.max_name is 4");
 	limits = document_limits_default();
 	limits.max_entities = 1;
 	refuse_with(PUT("\"id\":\"a\"," ENTITIES), &limits, CODE_LIMIT_EXCEEDED, "entities",
 		    "limits.max_entities is 1");
 	limits = document_limits_default();
 	limits.max_graph_bytes = 50;
-	refuse_with(PUT("\"id\":\"a\"," ENTITIES), &limits, CODE_LIMIT_EXCEEDED, "", "limits.max_graph_bytes is 50");
+	refuse_with(PUT("\"id\":\"a\"," ENTITIES), &limits, CODE_LIMIT_EXCEEDED, "", "limits.max_graph is 50");
 }
 
 static void properties_are_checked(void **state)
