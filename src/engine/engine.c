@@ -486,6 +486,7 @@ void engine_stats(const struct engine *engine, struct engine_stats *out_stats)
 	*out_stats = (struct engine_stats){
 		.phase = engine->phase,
 		.epoch = engine->epoch,
+		.dims = engine->dims,
 		.n_sagas = engine->n_sagas,
 		.bytes = engine->bytes,
 		.n_errands = engine->n_errands,

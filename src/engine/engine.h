@@ -87,6 +87,7 @@ enum engine_phase {
 struct engine_stats {
 	enum engine_phase phase;
 	uint64_t epoch;
+	uint32_t dims;           /* of every embedding, by PostgreSQL's schema; 0: any, or not known yet */
 	uint64_t n_by_state[16]; /* sagas now, by enum saga_state */
 	uint64_t n_sagas;
 	uint64_t bytes;

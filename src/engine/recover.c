@@ -178,8 +178,10 @@ static void recover_owned(struct recovery *recovery)
 	struct list *it, *tmp;
 
 	engine->epoch = recovery->claim.epoch;
+	engine->dims = recovery->claim.dims;
 	engine->desk.is_open = true;
-	engine->phase = ENGINE_RECOVERING;
+	if (engine->phase == ENGINE_CLAIMING) /* not while draining */
+		engine->phase = ENGINE_RECOVERING;
 	recovery->tries = 0;
 	err_clear(&recovery->logged);
 	err_clear(&recovery->last_error);
@@ -353,7 +355,8 @@ static void recover_finish(struct recovery *recovery)
 		 "ready: epoch %llu; recovered %u open sagas (%u committed, %u to remove), %u debts, %u accepted jobs",
 		 (unsigned long long)engine->epoch, recovery->n_leftovers, recovery->n_committed, recovery->n_removed,
 		 recovery->n_debts, engine->n_accepted);
-	engine->phase = ENGINE_RUNNING;
+	if (engine->phase == ENGINE_RECOVERING)
+		engine->phase = ENGINE_RUNNING;
 	recover_fini(engine);
 	accepted_begin_all(engine);
 }

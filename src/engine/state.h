@@ -48,6 +48,7 @@ struct engine {
 	uint64_t n_owed[STORES_MAX];
 	struct meter meter;
 	uint64_t epoch;
+	uint32_t dims; /* of every embedding, by PostgreSQL's schema; 0: any, or not known yet */
 	struct recovery *recovery;
 	struct truth_pay_req prune;
 	bool is_prune_out, has_prune_ended;

@@ -173,6 +173,7 @@ struct truth_claim_req {
 	/* Out. OK: older backends were ended, the epoch was bumped, no older saga can commit from now on.
 	 * PERMANENT: another daemon is the owner and connected. MISCONFIGURED: schema missing. */
 	uint64_t epoch;
+	uint32_t dims;          /* components of every embedding by the schema; 0: any */
 	bool was_other_journal; /* the owner before had another journal: its open intents are known to nobody here */
 	enum verdict verdict;
 	struct err err;

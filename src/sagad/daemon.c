@@ -216,6 +216,7 @@ static void daemon_watch(struct daemon *daemon)
 
 	engine_stats(daemon->engine, &stats);
 	service_watch(&daemon->service, &stats);
+	dispatch_know_dims(&daemon->dispatch, stats.dims);
 	if (stats.phase == ENGINE_HALTED && daemon->stage < STAGE_CLOSING)
 		daemon_halt(daemon, &stats);
 }

@@ -196,6 +196,21 @@ void dispatch_reconfigure(struct dispatch *dispatch)
 	dispatch->limits = limits;
 }
 
+void dispatch_know_dims(struct dispatch *dispatch, uint32_t dims)
+{
+	if (dispatch->are_dims_known || dims == 0)
+		return;
+	dispatch->are_dims_known = true;
+	if (dispatch->limits.dims == 0)
+		dispatch->limits.dims = dims;
+	else if (dispatch->limits.dims != dims)
+		log_error(&dispatch->sink->log,
+			  "schema.dims is %u, but the tables hold embeddings of %u components: no document can be "
+			  "written "
+			  "before one of them is changed",
+			  dispatch->limits.dims, dims);
+}
+
 void dispatch_abandon(struct dispatch *dispatch)
 {
 	call_abandon_all(dispatch);

@@ -54,6 +54,7 @@ struct dispatch {
 	struct list inquiries;         /* struct inquiry */
 	uint32_t n_inquiries;
 	bool is_init_out;
+	bool are_dims_known; /* dispatch_know_dims() has been told */
 	struct dispatch_counts counts;
 };
 
@@ -63,6 +64,10 @@ void dispatch_init(struct dispatch *dispatch, uv_loop_t *loop, const struct conf
 
 /* Other limits, of `config`, for the lines that come from now on. What store.init has fixed stays. */
 void dispatch_reconfigure(struct dispatch *dispatch);
+
+/* What PostgreSQL's schema says of the embeddings, once the engine knows it (0: nothing): with it a document of other
+ * dimensions is refused before any store is written to, also when the configuration leaves schema.dims open. */
+void dispatch_know_dims(struct dispatch *dispatch, uint32_t dims);
 
 /* Answers every open call: its end isn't known and won't be before the next start. The calls stay the engine's; no
  * client is touched any more afterwards. */

@@ -21,7 +21,7 @@
 enum claim_step { CLAIM_LOOK, CLAIM_END_BACKENDS, CLAIM_BUMP };
 
 /* Where the statements of CLAIM_LOOK stand. */
-enum claim_look { LOOK_MISSING, LOOK_EMBEDDING, LOOK_MAKE_ROW, LOOK_OWNER };
+enum claim_look { LOOK_MISSING, LOOK_EMBEDDING, LOOK_MAKE_ROW, LOOK_OWNER, LOOK_DIMS };
 
 static const char sql_make_row[] = "INSERT INTO sagad_owner (is_single, epoch) VALUES (true, 0) ON CONFLICT DO NOTHING";
 
@@ -49,6 +49,8 @@ struct claim {
 	char host[64];
 	uint32_t n_backends;
 	uint64_t new_epoch; /* 0: somebody else was faster */
+	int64_t dims;       /* -1: any */
+	bool is_vector;
 };
 
 static const struct pg_job_ops claim_ops;
@@ -77,10 +79,11 @@ static void pg_claim_look(struct pg_job *job)
 
 	memset(job->scratch, 0, sizeof(struct claim));
 	pg_script_init(&script);
-	(void)pg_script_add(&script, pg_schema_sql_missing); /* none of the four has parameters */
+	(void)pg_script_add(&script, pg_schema_sql_missing); /* none of the five has parameters */
 	(void)pg_script_add(&script, pg_catalog_sql_embedding);
 	(void)pg_script_add(&script, sql_make_row);
 	(void)pg_script_add(&script, sql_owner);
+	(void)pg_script_add(&script, pg_schema_sql_embedding);
 	job->step = CLAIM_LOOK;
 	pg_job_run(job, &script);
 }
@@ -143,6 +146,10 @@ static void pg_claim_look_result(struct pg_job *job, uint32_t nth, const PGresul
 		pg_catalog_read_embedding(result, &job->pool->shared->embedding);
 	else if (nth == LOOK_OWNER)
 		pg_claim_read_owner(claim, result);
+	else if (nth == LOOK_DIMS && PQntuples(result) == 1) {
+		claim->is_vector = pg_value_bool(pg_catalog_value(result, 0, 2));
+		claim->dims = pg_value_int(pg_catalog_value(result, 0, 3));
+	}
 }
 
 static void pg_claim_result(struct pg_job *job, uint32_t nth, const PGresult *result)
@@ -198,8 +205,10 @@ static void pg_claim_bumped(struct pg_job *job)
 	}
 	job->pool->pg->epoch = claim->new_epoch;
 	job->req.claim->epoch = claim->new_epoch;
-	log_info(job->pool->shared->log, "postgres: owner of the database, epoch %llu",
-		 (unsigned long long)claim->new_epoch);
+	job->req.claim->dims = claim->dims > 0 ? (uint32_t)claim->dims : 0;
+	log_info(job->pool->shared->log, "postgres: owner of the database, epoch %llu, embeddings as %s",
+		 (unsigned long long)claim->new_epoch,
+		 claim->is_vector ? "vector" : "real[]: without pgvector there is no vector search in PostgreSQL");
 	pg_job_end(job, VERDICT_OK, &none);
 }
 
