@@ -1,4 +1,4 @@
-/* init, stores, stats, version: the daemon and its stores. */
+/* init, stores, version: the daemon and its stores. */
 #include "ctl.h"
 
 #include <stdio.h>
@@ -116,7 +116,7 @@ static void admin_print_stores(yyjson_val *stores)
 
 /* ---- commands without arguments ---- */
 
-static error_t admin_parse_nothing(int key, char *arg, struct argp_state *state)
+error_t ctl_parse_nothing(int key, char *arg, struct argp_state *state)
 {
 	switch (key) {
 	case ARGP_KEY_INIT:
@@ -130,9 +130,8 @@ static error_t admin_parse_nothing(int key, char *arg, struct argp_state *state)
 	}
 }
 
-/* Asks, and hands the result to `show` for people; programs get it as it is. */
-static enum ctl_exit admin_ask(struct ctl *ctl, bool is_admin, const char *method, const struct buf *params,
-			       void (*show)(yyjson_val *result))
+enum ctl_exit ctl_ask(struct ctl *ctl, bool is_admin, const char *method, const struct buf *params,
+		      void (*show)(yyjson_val *result))
 {
 	enum ctl_exit how;
 	struct sagad_reply *reply = ctl_call(ctl, is_admin, method, params, 0, &how);
@@ -166,7 +165,7 @@ static void admin_show_stores(yyjson_val *result)
 enum ctl_exit ctl_stores(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct argp argp = {
-		.parser = admin_parse_nothing,
+		.parser = ctl_parse_nothing,
 		.doc = "Shows each store: is it up, how fast did it answer, what waits for it, what it owes (work that "
 		       "is "
 		       "left to do after a commit).\v"
@@ -177,37 +176,7 @@ enum ctl_exit ctl_stores(struct ctl *ctl, int argc, char **argv)
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, ctl) != 0)
 		return CTL_USAGE;
-	return admin_ask(ctl, true, "store.list", NULL, admin_show_stores);
-}
-
-static void admin_show_stats(yyjson_val *result)
-{
-	yyjson_obj_iter iter;
-	yyjson_val *key;
-	size_t width = 0;
-
-	yyjson_obj_iter_init(result, &iter);
-	while ((key = yyjson_obj_iter_next(&iter)) != NULL)
-		width = yyjson_get_len(key) > width ? yyjson_get_len(key) : width;
-	yyjson_obj_iter_init(result, &iter);
-	while ((key = yyjson_obj_iter_next(&iter)) != NULL)
-		if (yyjson_is_uint(yyjson_obj_iter_get_val(key)))
-			printf("%-*s  %llu\n", (int)width, yyjson_get_str(key),
-			       (unsigned long long)yyjson_get_uint(yyjson_obj_iter_get_val(key)));
-}
-
-enum ctl_exit ctl_stats(struct ctl *ctl, int argc, char **argv)
-{
-	static const struct argp argp = {
-		.parser = admin_parse_nothing,
-		.doc = "Shows the daemon's counters: sagas by state, debts, memory.\v"
-		       "Examples:\n  sagactl stats\n  watch -n 1 sagactl stats",
-		.children = ctl_common,
-	};
-
-	if (argp_parse(&argp, argc, argv, 0, NULL, ctl) != 0)
-		return CTL_USAGE;
-	return admin_ask(ctl, true, "sagad.stats", NULL, admin_show_stats);
+	return ctl_ask(ctl, true, "store.list", NULL, admin_show_stores);
 }
 
 static void admin_show_version(yyjson_val *result)
@@ -220,7 +189,7 @@ static void admin_show_version(yyjson_val *result)
 enum ctl_exit ctl_version(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct argp argp = {
-		.parser = admin_parse_nothing,
+		.parser = ctl_parse_nothing,
 		.doc = "Shows the versions of sagactl and, when it can be reached, of the daemon, whose limits are "
 		       "shown "
 		       "with --json.\v"
@@ -232,7 +201,7 @@ enum ctl_exit ctl_version(struct ctl *ctl, int argc, char **argv)
 		return CTL_USAGE;
 	if (!ctl->is_json)
 		printf("sagactl %s\n", SAGAD_VERSION);
-	return admin_ask(ctl, false, "sagad.hello", NULL, admin_show_version);
+	return ctl_ask(ctl, false, "sagad.hello", NULL, admin_show_version);
 }
 
 /* ---- init ---- */
@@ -326,7 +295,7 @@ enum ctl_exit ctl_init(struct ctl *ctl, int argc, char **argv)
 	buf_append_text(&args.params, "{");
 	if (argp_parse(&argp, argc, argv, 0, NULL, &args) == 0) {
 		buf_append_text(&args.params, "}");
-		how = admin_ask(ctl, true, "store.init", &args.params, admin_show_init);
+		how = ctl_ask(ctl, true, "store.init", &args.params, admin_show_init);
 	}
 	buf_fini(&args.params);
 	return how;

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <yyjson.h>
 
 /* Exit codes; --help lists them. */
 enum ctl_exit {
@@ -44,7 +45,20 @@ enum ctl_exit ctl_delete(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_init(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_stores(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_stats(struct ctl *ctl, int argc, char **argv);
+enum ctl_exit ctl_config(struct ctl *ctl, int argc, char **argv);
+enum ctl_exit ctl_reload(struct ctl *ctl, int argc, char **argv);
+enum ctl_exit ctl_log_level(struct ctl *ctl, int argc, char **argv);
+enum ctl_exit ctl_drain(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_version(struct ctl *ctl, int argc, char **argv);
+
+/* ---- cmd_admin.c ---- */
+
+/* A parser for commands that take no argument; its input is the struct ctl. */
+error_t ctl_parse_nothing(int key, char *arg, struct argp_state *state);
+
+/* Asks, and hands the result to `show` for people; programs get it as it is. params may be NULL. */
+enum ctl_exit ctl_ask(struct ctl *ctl, bool is_admin, const char *method, const struct buf *params,
+		      void (*show)(yyjson_val *result));
 
 /* ---- common.c ---- */
 

@@ -20,6 +20,10 @@ static const struct ctl_command commands[] = {
 	{"init", "make tables, collection, indexes and constraints", ctl_init},
 	{"stores", "are the stores up, what do they owe", ctl_stores},
 	{"stats", "the daemon's counters", ctl_stats},
+	{"config", "every value of the daemon's configuration, and where it came from", ctl_config},
+	{"reload", "let the daemon read its configuration again", ctl_reload},
+	{"log-level", "let the daemon log more or less", ctl_log_level},
+	{"drain", "let the daemon finish what runs, and stop", ctl_drain},
 	{"version", "the versions of sagactl and of the daemon", ctl_version},
 };
 
@@ -99,6 +103,10 @@ static const char main_doc[] =
 	"  init                make tables, collection, indexes and constraints\n"
 	"  stores              are the stores up, what do they owe\n"
 	"  stats               the daemon's counters\n"
+	"  config              every value of the daemon's configuration, and where it came from\n"
+	"  reload              let the daemon read its configuration again\n"
+	"  log-level LEVEL     let the daemon log more or less, until the next reload\n"
+	"  drain               let the daemon finish what runs, and stop\n"
 	"  version             the versions of sagactl and of the daemon\n"
 	"`sagactl COMMAND --help` explains each one.\n"
 	"\n"
