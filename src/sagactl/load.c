@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <yyjson.h>
 
 /* ---- failures ---- */
 
@@ -103,16 +104,27 @@ static int load_connection_failed(struct load *load)
 	return load_reconnect(load);
 }
 
+static void load_fail_unsent(struct load *load, struct load_slot *slot, const char *why, size_t pos)
+{
+	progress_clear(&load->progress);
+	ctl_error("line %llu: not valid JSON at byte %zu: %s", (unsigned long long)slot->line_no, pos, why);
+	load_fail(load, slot);
+}
+
+/* A line that is no JSON would spoil the request around it, and the daemon could not say whose answer its refusal is.
+ * NaN and numbers of any size pass: the daemon names their place in the document. */
 static int load_send(struct load *load, struct load_slot *slot)
 {
-	int rc = sagad_submit(load->client, "document.put", slot->line, slot->len, &slot->id);
+	const yyjson_read_flag flags = YYJSON_READ_ALLOW_INF_AND_NAN | YYJSON_READ_BIGNUM_AS_RAW;
+	yyjson_read_err error;
+	yyjson_doc *doc = yyjson_read_opts(slot->line, slot->len, flags, NULL, &error);
 
-	if (rc != -EINVAL)
-		return rc;
-	progress_clear(&load->progress);
-	ctl_error("line %llu: %s", (unsigned long long)slot->line_no, sagad_client_error(load->client));
-	load_fail(load, slot);
-	return 0;
+	if (doc == NULL && error.code != YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
+		load_fail_unsent(load, slot, error.msg, error.pos);
+		return 0;
+	}
+	yyjson_doc_free(doc);
+	return sagad_submit(load->client, "document.put", slot->line, slot->len, &slot->id);
 }
 
 /* ---- in ---- */
