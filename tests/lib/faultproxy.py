@@ -63,6 +63,7 @@ class FaultProxy:
     def __init__(self, target):
         self.target = target
         self.n_struck = 0
+        self.n_connections = 0
         self._mode, self._fault, self._links = "pass", None, set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -93,6 +94,7 @@ class FaultProxy:
     def close(self):
         """Reset all connections, stop listening, end the thread."""
         self._do(self._set("refuse"))
+        self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -117,10 +119,17 @@ class FaultProxy:
             await self._listen(self.port)
         self._opened.clear() if mode == "hold" else self._opened.set()
 
+    async def _end(self):
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def _arm(self, fault):
         self._fault = fault
 
     async def _on_client(self, reader, writer):
+        self.n_connections += 1
         if self._mode in ("refuse", "reset"):
             return abort(writer)
         await self._opened.wait()
