@@ -69,15 +69,21 @@ class Daemon:
         self.settings = {**SETTINGS, **(settings or {})}
         self.process = None
         self.n_starts = 0
+        self.prefix = []  # of its command line: a launcher
+        self.pass_fds = ()
+        self.owner = None  # the uid that a launcher makes it run as
 
     def write_config(self):
         own = {"daemon.jobs_socket": str(self.jobs_path), "daemon.admin_socket": str(self.admin_path),
                "daemon.journal": str(self.journal)}
         self.config.write_text(config_text({**self.settings, **own}), encoding="utf-8")
         self.config.chmod(0o600)
+        if self.owner is not None:
+            for path in (self.folder, self.config):
+                os.chown(path, self.owner, self.owner)
 
     def command(self, *options):
-        return [str(program("sagad")), "--config", str(self.config), *options]
+        return [*self.prefix, str(program("sagad")), "--config", str(self.config), *options]
 
     def environment(self):
         keep = {key: os.environ[key] for key in ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS") if key in os.environ}
@@ -89,7 +95,7 @@ class Daemon:
         self.n_starts += 1
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command(*options), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env=self.environment(), cwd=self.folder)
+                                            env=self.environment(), cwd=self.folder, pass_fds=self.pass_fds)
         return self
 
     def start(self, *options, timeout_s=20):
