@@ -481,6 +481,11 @@ bool engine_is_drained(const struct engine *engine)
 	return list_is_empty(&engine->submitted) && list_is_empty(&engine->runs) && list_is_empty(&engine->answered);
 }
 
+const struct meter *engine_meter(const struct engine *engine)
+{
+	return &engine->meter;
+}
+
 void engine_stats(const struct engine *engine, struct engine_stats *out_stats)
 {
 	*out_stats = (struct engine_stats){

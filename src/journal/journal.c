@@ -10,6 +10,7 @@
  * first failure no answer of 0 any more. */
 #include "journal/journal.h"
 
+#include "base/buf.h"
 #include "journal/journal_db.h"
 #include "journal/journal_load.h"
 #include "journal/journal_lock.h"
@@ -17,9 +18,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define DAY_MS (24u * 60 * 60 * 1000)
+#define SEC_NS 1000000000u
 
 struct journal_impl {
 	struct journal journal;
@@ -44,11 +47,13 @@ struct journal_impl {
 	bool is_stopping;
 	bool is_stopped;
 	bool is_out_of_memory; /* a note could not be copied: the journal has a hole */
-	uint64_t n_commits, n_records;
+	uint64_t n_commits, n_records, n_bytes;
+	struct histogram commit_ns, records;
 
 	/* the journal's thread: */
 	struct journal_db db;
-	int failed_rc; /* not 0: failed for good */
+	uint64_t measured_ns; /* when the file's size was looked at */
+	int failed_rc;        /* not 0: failed for good */
 	struct err failed_err;
 };
 
@@ -130,9 +135,39 @@ static void work_off(struct journal_impl *impl, struct list *batch, struct list 
 	answer_lookups(impl, lookups);
 }
 
+/* The bytes of the file and of its write-ahead log; 0: looked at less than a second ago. */
+static uint64_t file_bytes(struct journal_impl *impl, uint64_t now_ns)
+{
+	static const char *const suffixes[] = {"", "-wal"};
+	uint64_t n_bytes = 0;
+
+	if (impl->measured_ns != 0 && now_ns - impl->measured_ns < SEC_NS)
+		return 0;
+	impl->measured_ns = now_ns;
+	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+		struct stat status;
+		struct buf path = {0};
+
+		buf_append_format(&path, "%s%s", impl->path, suffixes[i]);
+		if (!path.failed && stat(path.at, &status) == 0)
+			n_bytes += (uint64_t)status.st_size;
+		buf_fini(&path);
+	}
+	return n_bytes;
+}
+
 static bool thread_has_nothing_to_do(const struct journal_impl *impl)
 {
 	return list_is_empty(&impl->waiting) && list_is_empty(&impl->waiting_lookups) && !impl->is_stopping;
+}
+
+/* With the mutex. */
+static void note_commit(struct journal_impl *impl, uint64_t n_records, uint64_t took_ns)
+{
+	impl->n_commits++;
+	impl->n_records += n_records;
+	histogram_add(&impl->commit_ns, took_ns);
+	histogram_add(&impl->records, n_records);
 }
 
 static void thread_main(void *arg)
@@ -146,7 +181,7 @@ static void thread_main(void *arg)
 	uv_mutex_lock(&impl->mutex);
 	while (!is_last) {
 		bool is_out_of_memory;
-		uint64_t n_records;
+		uint64_t n_records, began_ns, ended_ns, n_bytes;
 
 		while (thread_has_nothing_to_do(impl))
 			uv_cond_wait(&impl->wake_thread, &impl->mutex);
@@ -156,13 +191,18 @@ static void thread_main(void *arg)
 		is_out_of_memory = impl->is_out_of_memory;
 		uv_mutex_unlock(&impl->mutex);
 
+		began_ns = uv_hrtime();
 		work_off(impl, &batch, &lookups, is_out_of_memory, &n_records);
+		ended_ns = uv_hrtime();
+		n_bytes = file_bytes(impl, ended_ns);
 		if (is_last)
 			journal_db_close(&impl->db, impl->failed_rc != 0);
 
 		uv_mutex_lock(&impl->mutex);
-		impl->n_commits += n_records > 0;
-		impl->n_records += n_records;
+		if (n_records > 0)
+			note_commit(impl, n_records, ended_ns - began_ns);
+		if (n_bytes > 0)
+			impl->n_bytes = n_bytes;
 		list_splice(&impl->finished, &batch);
 		list_splice(&impl->finished_lookups, &lookups);
 		impl->is_stopped = is_last;
@@ -332,9 +372,14 @@ void journal_stats(struct journal *journal, struct journal_stats *out_stats)
 	struct journal_impl *impl = impl_of(journal);
 
 	uv_mutex_lock(&impl->mutex);
-	*out_stats = (struct journal_stats){.n_commits = impl->n_commits, .n_records = impl->n_records};
+	out_stats->n_commits = impl->n_commits;
+	out_stats->n_records = impl->n_records;
+	out_stats->n_bytes = impl->n_bytes;
+	out_stats->commit_ns = impl->commit_ns;
+	out_stats->records = impl->records;
 	uv_mutex_unlock(&impl->mutex);
 	out_stats->n_waiting = impl->n_waiting;
+	out_stats->is_failed = impl->is_failure_told;
 }
 
 /* ---- opening ---- */
@@ -366,6 +411,8 @@ int journal_open(uv_loop_t *loop, const char *path, struct log *log, const struc
 		return err_set(err, -ENOMEM, "journal %s: out of memory", path);
 	impl->log = log;
 	impl->lock_fd = -1;
+	histogram_init(&impl->commit_ns, HISTOGRAM_LEAST_NS);
+	histogram_init(&impl->records, 1);
 	list_init(&impl->waiting);
 	list_init(&impl->waiting_lookups);
 	list_init(&impl->finished);

@@ -6,6 +6,7 @@
 #define SAGAD_JOURNAL_JOURNAL_H
 
 #include "base/err.h"
+#include "base/histogram.h"
 #include "base/log.h"
 #include "port/journal.h"
 
@@ -34,6 +35,10 @@ struct journal_stats {
 	uint64_t n_commits; /* transactions */
 	uint64_t n_records; /* submits that they made durable */
 	uint64_t n_waiting; /* submitted, not answered yet */
+	uint64_t n_bytes;   /* of the file and its write-ahead log, at most a second old */
+	bool is_failed;     /* nothing becomes durable any more */
+	struct histogram commit_ns;
+	struct histogram records; /* in a transaction */
 };
 
 /* Loop's thread. */

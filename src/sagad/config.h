@@ -47,6 +47,10 @@ struct config {
 		uint64_t drain_timeout_ms;
 	} daemon;
 	struct {
+		char *listen;
+		uint64_t check_interval_ms; /* 0: never */
+	} operations;
+	struct {
 		uint64_t max_line_bytes;
 		uint64_t max_clients;
 		uint64_t max_buffered_bytes;

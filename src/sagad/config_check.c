@@ -2,6 +2,8 @@
 #include "config_load.h"
 #include "config_value.h"
 
+#include "net/http_address.h"
+
 #include <stdarg.h>
 #include <string.h>
 
@@ -87,8 +89,19 @@ static void check_places(struct config_loader *loader)
 	      "needs postgresql.sslkey, too");
 }
 
+static void check_operations(struct config_loader *loader)
+{
+	const char *listen = loader->config->operations.listen;
+	struct http_address address;
+	struct err err;
+
+	check(loader, listen[0] == '\0' || http_address_parse(listen, &address, &err) == 0, "operations", "listen",
+	      "is no address to listen on: give a numeric one with its port, for example 127.0.0.1:7242 or [::1]:7242");
+}
+
 void config_check(struct config_loader *loader)
 {
+	check_operations(loader);
 	check_times(loader);
 	check_fences(loader);
 	check_limits(loader);

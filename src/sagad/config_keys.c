@@ -21,6 +21,8 @@
 
 const struct config_section config_sections[] = {
 	{"daemon", "The daemon itself: where it listens, who may connect, where its journal is."},
+	{"operations", "What operators see: metrics for Prometheus, health checks and a status page, over HTTP, for "
+		       "reading only."},
 	{"limits", "What a client may send, and how much work the daemon takes at once. What goes beyond is refused by "
 		   "the limit's name, never dropped."},
 	{"timeouts", "How long things may take."},
@@ -67,6 +69,16 @@ const struct config_key config_keys[] = {
 	 .fallback = "30s", .max = 60 * MIN,
 	 .help = "How long a stop waits for the jobs that run. What is not done by then is finished or taken back by "
 		 "the next start."},
+
+	/* ---- operations ---- */
+	{"operations", "listen", CONFIG_TEXT, AT(operations.listen), .fallback = "127.0.0.1:7242", .max = 64,
+	 .help = "Where the status page, /metrics, /healthz and /readyz are served: a numeric address and a port. Empty: "
+		 "nowhere. There is no password: an address that others can reach shows them metrics, document ids and "
+		 "reasons of failures."},
+	{"operations", "check_interval", CONFIG_DURATION, AT(operations.check_interval_ms), .fallback = "5s",
+	 .max = 60 * MIN,
+	 .help = "How often each store is asked whether it is there, so that an outage shows before a job meets it. 0: "
+		 "never."},
 
 	/* ---- limits: the line and the clients ---- */
 	{"limits", "max_line", CONFIG_BYTES, AT(limits.max_line_bytes), .is_reloadable = true, .fallback = "64MiB",

@@ -4,6 +4,7 @@
 #include "sagad/dispatch.h"
 #include "sagad/handover.h"
 #include "sagad/notify.h"
+#include "sagad/ops.h"
 #include "sagad/ports.h"
 #include "sagad/reload.h"
 #include "sagad/service.h"
@@ -60,6 +61,7 @@ struct daemon {
 	struct dispatch_control control;
 	struct handover handover;
 	struct sockets sockets;
+	struct ops ops;
 	struct service service;
 	struct survey greeting; /* asks each store once at the start, so that the log says what is there */
 	uv_prepare_t turn;
@@ -89,6 +91,7 @@ static void daemon_ports_closed(struct ports *ports)
 	struct daemon *daemon = container_of(ports, struct daemon, ports);
 
 	daemon_move(daemon, STAGE_CLOSED);
+	ops_close(&daemon->ops);
 	engine_destroy(daemon->engine);
 	daemon->engine = NULL;
 	dispatch_fini(&daemon->dispatch);
@@ -126,6 +129,7 @@ static void daemon_flush(struct daemon *daemon)
 			 stats.n_sagas);
 	daemon_move(daemon, STAGE_FLUSHING);
 	dispatch_abandon(&daemon->dispatch);
+	ops_freeze(&daemon->ops);
 	sockets_close(&daemon->sockets, FLUSH_MS, daemon_sockets_closed);
 }
 
@@ -205,6 +209,7 @@ static void daemon_halt(struct daemon *daemon, const struct engine_stats *stats)
 	if (is_flushing)
 		return;
 	dispatch_abandon(&daemon->dispatch);
+	ops_freeze(&daemon->ops);
 	sockets_close(&daemon->sockets, HALT_FLUSH_MS, daemon_sockets_closed);
 }
 
@@ -330,6 +335,14 @@ static int daemon_open_ports(struct daemon *daemon, struct err *err)
 	return rc;
 }
 
+static int daemon_open_ops(struct daemon *daemon, struct err *err)
+{
+	const struct ops_sources sources = {daemon->config, daemon->engine, &daemon->ports, &daemon->dispatch,
+					    &daemon->sockets};
+
+	return ops_open(&daemon->ops, &daemon->loop, &sources, daemon->log, err);
+}
+
 /* Everything in its order. */
 static int daemon_start(struct daemon *daemon, struct err *err)
 {
@@ -345,6 +358,9 @@ static int daemon_start(struct daemon *daemon, struct err *err)
 		      &daemon->control);
 	rc = sockets_open(&daemon->sockets, &daemon->loop, daemon->config, &daemon->dispatch, &daemon->handover,
 			  daemon->log, err);
+	if (rc != 0)
+		return rc;
+	rc = daemon_open_ops(daemon, err);
 	if (rc != 0)
 		return rc;
 	rc = daemon_start_handles(daemon);

@@ -58,6 +58,7 @@ static void answer_forbidden(struct dispatch *dispatch, struct peer *peer, struc
 	struct err err;
 
 	dispatch->counts.n_forbidden++;
+	dispatch->counts.n_faults_by_code[CODE_FORBIDDEN]++;
 	err_set(&err, 0, "%s is for the administration socket (daemon.admin_socket)", method_name(request->method));
 	caller_init(&caller, peer, request);
 	caller_answer_error(&caller, CODE_FORBIDDEN, err.text);
@@ -112,6 +113,7 @@ static void dispatch_fault(struct dispatch *dispatch, struct peer *peer, const s
 	struct buf answer = {0};
 
 	dispatch->counts.n_faults++;
+	dispatch->counts.n_faults_by_code[fault->code]++;
 	log_debug(&dispatch->sink->log, "refused a line of pid %d: %s: %s", (int)peer_pid(peer), code_name(fault->code),
 		  fault->err.text);
 	if (fault->is_notification)

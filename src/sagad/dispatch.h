@@ -35,6 +35,7 @@ struct dispatch_control {
 struct dispatch_counts {
 	uint64_t n_requests;  /* lines that were requests */
 	uint64_t n_faults;    /* lines that were refused before the engine saw them */
+	uint64_t n_faults_by_code[CODE_COUNT];
 	uint64_t n_forbidden; /* administrative methods on the job socket */
 	uint64_t n_skipped;   /* lines that were too long or for which there was no room */
 };

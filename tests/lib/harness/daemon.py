@@ -17,6 +17,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 SETTINGS = {
     "daemon.log_level": "debug",
     "daemon.drain_timeout": "10s",
+    "operations.listen": "",
     "timeouts.deadline": "10s",
     "timeouts.store": "2s",
     "timeouts.postgresql": "2s",
