@@ -137,11 +137,14 @@ class FaultProxy:
             up_reader, up_writer = await asyncio.open_connection(*self.target)
         except OSError:
             return abort(writer)
+        if self._mode in ("refuse", "reset"):  # since then
+            abort(up_writer)
+            return abort(writer)
         link = Link(writer, up_writer)
         self._links.add(link)
         try:
             await asyncio.gather(self._requests(link, reader), self._replies(link, up_reader))
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             link.abort()
         finally:
             self._links.discard(link)
@@ -158,10 +161,14 @@ class FaultProxy:
             link.up.write_eof()
 
     def _meet(self, link, data):
-        """Take the armed fault when this request is the one it waits for, also across two reads."""
-        fault, seen = self._fault, link.tail + data
-        link.tail = seen[-64:]
-        if fault is None or fault.request not in seen:
+        """Take the armed fault when this request is the one it waits for, also across two reads; an earlier request's
+        end is no match."""
+        fault, before = self._fault, link.tail
+        link.tail = (before + data)[-64:]
+        if fault is None:
+            return
+        overlap = len(fault.request) - 1
+        if fault.request not in (before[-overlap:] if overlap > 0 else b"") + data:
             return
         fault.times -= 1
         if fault.times <= 0:
