@@ -41,7 +41,6 @@ static void apply_engine(const struct config *config, const struct reload_target
 static void apply(const struct config *config, const struct reload_targets *targets,
 		  const struct config_changes *changes)
 {
-	targets->sink->log.level = sink_level_of(config->daemon.log_level);
 	dispatch_reconfigure(targets->dispatch);
 	apply_engine(config, targets);
 	sockets_reconfigure(targets->sockets, config);
@@ -55,15 +54,20 @@ static void names_append(struct buf *out, const char *before, const size_t *inde
 				  config_keys[indexes[i]].name);
 }
 
-static void log_changes(struct log *log, const struct config_changes *changes)
+/* Written when the old level or the new one lets it through. */
+static void log_changes(struct log *log, const struct config *config, const struct config_changes *changes)
 {
+	enum log_level level = sink_level_of(config->daemon.log_level);
 	struct buf text = {0};
 
 	names_append(&text, "; changed: ", changes->applied, changes->n_applied);
 	names_append(&text, "; needs a restart: ", changes->pending, changes->n_pending);
 	if (text.at == NULL)
 		buf_append_text(&text, "; nothing has changed");
+	if (level < log->level)
+		log->level = level;
 	log_info(log, "the configuration was read again%s", text.failed ? "" : text.at);
+	log->level = level;
 	buf_fini(&text);
 }
 
@@ -92,7 +96,7 @@ int reload(struct config *config, const struct config_sources *sources, const st
 	rc = config_reload(config, sources, out_changes, out_faults);
 	if (rc == 0) {
 		apply(config, targets, out_changes);
-		log_changes(log, out_changes);
+		log_changes(log, config, out_changes);
 	} else if (rc == -ENOMEM) {
 		log_error(log, "no memory to read the configuration again; the old one stays in force");
 	} else {
