@@ -6,6 +6,7 @@
 #include "pg_value.h"
 
 #include "base/must.h"
+#include "loop/watch_error.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -288,7 +289,7 @@ static void pg_connect_on_poll(uv_poll_t *poll, int status, int events)
 	if (conn->state == PG_CONN_CONNECTING)
 		pg_connect_step(conn);
 	else if (status < 0)
-		pg_conn_lose(conn, VERDICT_OUTAGE, uv_strerror(status));
+		pg_conn_lose(conn, VERDICT_OUTAGE, uv_strerror(watch_error(PQsocket(conn->pq), status)));
 	else
 		pg_conn_pump(conn);
 }

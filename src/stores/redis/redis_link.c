@@ -1,5 +1,7 @@
 #include "stores/redis/redis_link.h"
 
+#include "loop/watch_error.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,8 +177,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 	link->is_inside = true;
 	if (status < 0 && link->is_connected) {
+		int rc = watch_error(link->context->fd, status);
 		struct err err = {0};
-		(void)err_set(&err, status, "the connection broke: %s", uv_strerror(status));
+
+		(void)err_set(&err, rc, "the connection broke: %s", uv_strerror(rc));
 		link_break(link, &err);
 	} else {
 		/* An error while connecting is read from the socket, which says more. */
