@@ -114,6 +114,9 @@ struct config {
 		uint64_t port;
 		bool use_tls;
 		char *ca_file;
+		char *cert_file;
+		char *key_file;
+		char *tls_verify;
 		char *api_key;
 		char *api_key_file;
 		char *collection;
@@ -128,6 +131,9 @@ struct config {
 	struct {
 		char *url;
 		char *ca_file;
+		char *cert_file;
+		char *key_file;
+		char *tls_verify;
 		char *user;
 		char *password;
 		char *password_file;

@@ -85,6 +85,10 @@ static void check_places(struct config_loader *loader)
 	      "does not begin with http:// or https://: sagad uses Neo4j's HTTP interface (port 7474), not Bolt");
 	check(loader, strchr(url, '@') == NULL, "neo4j", "url",
 	      "has a user in it: give neo4j.user and neo4j.password_file instead");
+	check(loader, c->qdrant.key_file[0] == '\0' || c->qdrant.cert_file[0] != '\0', "qdrant", "key_file",
+	      "needs qdrant.cert_file, too");
+	check(loader, c->neo4j.key_file[0] == '\0' || c->neo4j.cert_file[0] != '\0', "neo4j", "key_file",
+	      "needs neo4j.cert_file, too");
 	check(loader, c->postgresql.sslcert[0] == '\0' || c->postgresql.sslkey[0] != '\0', "postgresql", "sslcert",
 	      "needs postgresql.sslkey, too");
 }

@@ -72,7 +72,8 @@ const struct config_key config_keys[] = {
 
 	/* ---- operations ---- */
 	{"operations", "listen", CONFIG_TEXT, AT(operations.listen), .fallback = "127.0.0.1:7242", .max = 64,
-	 .help = "Where the status page, /metrics, /healthz and /readyz are served: a numeric address and a port. Empty: "
+	 .help = "Where the status page, /metrics, /healthz and /readyz are served: a numeric address and a port. "
+		 "Empty: "
 		 "nowhere. There is no password: an address that others can reach shows them metrics, document ids and "
 		 "reasons of failures."},
 	{"operations", "check_interval", CONFIG_DURATION, AT(operations.check_interval_ms), .fallback = "5s",
@@ -230,6 +231,14 @@ const struct config_key config_keys[] = {
 	 .help = "Speak HTTPS. An API key that crosses a network needs it."},
 	{"qdrant", "ca_file", CONFIG_TEXT, AT(qdrant.ca_file), .fallback = "", .max = PATH_BYTES,
 	 .help = "The certificates to trust. Empty: the system's."},
+	{"qdrant", "cert_file", CONFIG_TEXT, AT(qdrant.cert_file), .fallback = "", .max = PATH_BYTES,
+	 .help = "The daemon's own certificate (PEM), when the server or a proxy before it wants one."},
+	{"qdrant", "key_file", CONFIG_TEXT, AT(qdrant.key_file), .fallback = "", .max = PATH_BYTES,
+	 .help = "The key of that certificate. Empty: it stands in cert_file."},
+	{"qdrant", "tls_verify", CONFIG_CHOICE, AT(qdrant.tls_verify), .fallback = "full", .choices = "full|ca|none",
+	 .help = "What is checked of the server's certificate: who signed it and that it is for this host, only who "
+		 "signed "
+		 "it, or nothing. With none anybody on the way can read and change what is sent."},
 	{"qdrant", "api_key", CONFIG_SECRET, AT(qdrant.api_key), .is_reloadable = true, .fallback = "",
 	 .max = PASSWORD_BYTES, .env = "QDRANT_API_KEY",
 	 .help = "The API key, when the server has one; api_key_file is the better place."},
@@ -260,6 +269,14 @@ const struct config_key config_keys[] = {
 	 .env = "NEO4J_URL", .help = "The HTTP interface, as http://HOST:PORT or https://HOST:PORT (not bolt://)."},
 	{"neo4j", "ca_file", CONFIG_TEXT, AT(neo4j.ca_file), .fallback = "", .max = PATH_BYTES,
 	 .help = "The certificates to trust with https. Empty: the system's."},
+	{"neo4j", "cert_file", CONFIG_TEXT, AT(neo4j.cert_file), .fallback = "", .max = PATH_BYTES,
+	 .help = "The daemon's own certificate (PEM), when the server or a proxy before it wants one."},
+	{"neo4j", "key_file", CONFIG_TEXT, AT(neo4j.key_file), .fallback = "", .max = PATH_BYTES,
+	 .help = "The key of that certificate. Empty: it stands in cert_file."},
+	{"neo4j", "tls_verify", CONFIG_CHOICE, AT(neo4j.tls_verify), .fallback = "full", .choices = "full|ca|none",
+	 .help = "What is checked of the server's certificate: who signed it and that it is for this host, only who "
+		 "signed "
+		 "it, or nothing. With none anybody on the way can read and change what is sent."},
 	{"neo4j", "user", CONFIG_TEXT, AT(neo4j.user), .fallback = "neo4j", .max = 255, .env = "NEO4J_USER",
 	 .help = "The user. Empty: the server asks for none."},
 	{"neo4j", "password", CONFIG_SECRET, AT(neo4j.password), .is_reloadable = true, .fallback = "",

@@ -170,6 +170,12 @@ static CURLcode http_easy_common(const struct http_client *client, CURL *easy)
 	HTTP_SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	if (config->ca_file != NULL)
 		HTTP_SET(CURLOPT_CAINFO, config->ca_file);
+	HTTP_SET(CURLOPT_SSL_VERIFYPEER, config->verify == HTTP_VERIFY_NONE ? 0L : 1L);
+	HTTP_SET(CURLOPT_SSL_VERIFYHOST, config->verify == HTTP_VERIFY_FULL ? 2L : 0L);
+	if (config->cert_file != NULL)
+		HTTP_SET(CURLOPT_SSLCERT, config->cert_file);
+	if (config->key_file != NULL)
+		HTTP_SET(CURLOPT_SSLKEY, config->key_file);
 	if (config->user != NULL) {
 		HTTP_SET(CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
 		HTTP_SET(CURLOPT_USERNAME, config->user);

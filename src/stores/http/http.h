@@ -23,12 +23,22 @@
 
 struct http_client;
 
+/* What of the server's certificate is checked with https. */
+enum http_verify {
+	HTTP_VERIFY_FULL, /* who signed it, and that it is for this host */
+	HTTP_VERIFY_CA,   /* who signed it */
+	HTTP_VERIFY_NONE  /* nothing: anybody in between may read and change what is sent */
+};
+
 struct http_config {
 	const char *store;           /* the store's name, for messages; static */
 	const char *host;            /* a name or a numeric address, without brackets */
 	uint16_t port;               /* 1..65535 */
-	bool is_tls;                 /* https, with the server's certificate checked */
+	bool is_tls;                 /* https */
+	enum http_verify verify;     /* with is_tls */
 	const char *ca_file;         /* PEM; NULL: the system's */
+	const char *cert_file;       /* PEM, the client's own certificate; NULL: none */
+	const char *key_file;        /* PEM, its key; NULL: it stands in cert_file */
 	const char *user;            /* Basic authentication; NULL: none */
 	const char *password;        /* with user */
 	const char *header;          /* one more header line, "api-key: K"; NULL: none */
@@ -71,6 +81,9 @@ struct http_req {
 	bool is_too_long;
 	char error_text[256]; /* CURL_ERROR_SIZE */
 };
+
+/* "full", "ca" or "none"; NULL is "full". */
+enum http_verify http_verify_of(const char *word);
 
 /* Makes a client; connects to nothing. Loop's thread, as all below. `config` and its texts are copied; `log` is kept
  * until the client is closed. -EINVAL: a text with control characters, or a user name with a colon. */

@@ -42,6 +42,13 @@ static int http_config_check(const struct http_config *config, struct err *err)
 	return 0;
 }
 
+enum http_verify http_verify_of(const char *word)
+{
+	if (word == NULL || strcmp(word, "full") == 0)
+		return HTTP_VERIFY_FULL;
+	return strcmp(word, "ca") == 0 ? HTTP_VERIFY_CA : HTTP_VERIFY_NONE;
+}
+
 static int http_copy_text(const char **text)
 {
 	if (*text == NULL)
@@ -56,6 +63,8 @@ static int http_config_copy(struct http_config *config)
 	int rc = http_copy_text(&config->host);
 
 	rc = http_copy_text(&config->ca_file) != 0 ? -ENOMEM : rc;
+	rc = http_copy_text(&config->cert_file) != 0 ? -ENOMEM : rc;
+	rc = http_copy_text(&config->key_file) != 0 ? -ENOMEM : rc;
 	rc = http_copy_text(&config->user) != 0 ? -ENOMEM : rc;
 	rc = http_copy_text(&config->password) != 0 ? -ENOMEM : rc;
 	return http_copy_text(&config->header) != 0 ? -ENOMEM : rc;
@@ -65,6 +74,8 @@ static void http_config_free(const struct http_config *config)
 {
 	free((void *)(uintptr_t)config->host);
 	free((void *)(uintptr_t)config->ca_file);
+	free((void *)(uintptr_t)config->cert_file);
+	free((void *)(uintptr_t)config->key_file);
 	free((void *)(uintptr_t)config->user);
 	free((void *)(uintptr_t)config->password);
 	free((void *)(uintptr_t)config->header);

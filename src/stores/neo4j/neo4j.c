@@ -236,6 +236,9 @@ static int neo4j_make_client(struct neo4j *neo4j, uv_loop_t *loop, const struct 
 		.port = url.port,
 		.is_tls = url.is_tls,
 		.ca_file = config->ca_file,
+		.cert_file = config->cert_file,
+		.key_file = config->key_file,
+		.verify = http_verify_of(config->verify),
 		.user = !has_password          ? NULL
 			: config->user != NULL ? config->user
 					       : "neo4j",

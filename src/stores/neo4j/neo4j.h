@@ -22,6 +22,9 @@
 struct neo4j_config {
 	const char *url;              /* "http://127.0.0.1:7474"; http or https, not bolt */
 	const char *ca_file;          /* with https: PEM; NULL: the system's */
+	const char *cert_file;        /* with it: PEM, the daemon's own certificate; NULL: none */
+	const char *key_file;         /* PEM, its key; NULL: in cert_file */
+	const char *verify;           /* "full", "ca" or "none", as enum http_verify; NULL: "full" */
 	const char *user;             /* "neo4j" */
 	const char *password;         /* NULL or "": no authentication is sent */
 	const char *database;         /* "neo4j" */

@@ -243,6 +243,9 @@ static int qdrant_make_client(struct qdrant *qdrant, uv_loop_t *loop, const stru
 		.port = config->port != 0 ? config->port : 6333,
 		.is_tls = config->is_tls,
 		.ca_file = config->ca_file,
+		.cert_file = config->cert_file,
+		.key_file = config->key_file,
+		.verify = http_verify_of(config->verify),
 		.connect_timeout_ms = qdrant_or(config->connect_timeout_ms, 3000),
 		.idle_s = IDLE_S,
 		.max_idle = qdrant->store.max_requests + 1, /* one for init and ping */

@@ -26,6 +26,9 @@ struct qdrant_config {
 	uint16_t port;               /* 6333 */
 	bool is_tls;                 /* https */
 	const char *ca_file;         /* with is_tls: PEM; NULL: the system's */
+	const char *cert_file;       /* with it: PEM, the daemon's own certificate; NULL: none */
+	const char *key_file;        /* PEM, its key; NULL: in cert_file */
+	const char *verify;          /* "full", "ca" or "none", as enum http_verify; NULL: "full" */
 	const char *api_key;         /* NULL or "": none */
 	const char *collection;      /* "documents"; letters, digits, '_', '-' and '.', 1..255 of them */
 	uint32_t connect_timeout_ms; /* 3000 */
