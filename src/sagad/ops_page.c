@@ -13,8 +13,9 @@
 #include <nettle/base64.h>
 #include <stdio.h>
 
-#define SPARK_WIDTH  180
-#define SPARK_HEIGHT 36
+#define SPARK_WIDTH     180
+#define SPARK_HEIGHT    36
+#define DOCUMENTS_SHOWN 5 /* of one trouble */
 
 /* ---- the policy ---- */
 
@@ -375,12 +376,49 @@ static void page_daemon(struct buf *out, const struct ops_view *view)
 
 /* ---- failures ---- */
 
-static void failure_row(struct buf *out, const struct ops_view *view, const struct meter_failure *failure)
+/* In an outage many documents fail for one reason; the page says it once. */
+static bool is_same_trouble(const struct meter_failure *a, const struct meter_failure *b)
 {
+	return a->is_parked == b->is_parked && strcmp(a->code, b->code) == 0 && strcmp(a->store, b->store) == 0 &&
+	       strcmp(a->reason.text, b->reason.text) == 0;
+}
+
+static bool is_shown_before(const struct meter *meter, uint32_t i)
+{
+	for (uint32_t j = 0; j < i; j++)
+		if (is_same_trouble(meter_failure(meter, j), meter_failure(meter, i)))
+			return true;
+	return false;
+}
+
+/* The documents of this trouble, the newest first. */
+static void put_documents(struct buf *out, const struct meter *meter, uint32_t first)
+{
+	const struct meter_failure *failure;
+	uint32_t n = 0;
+
+	for (uint32_t i = first; (failure = meter_failure(meter, i)) != NULL; i++) {
+		if (!is_same_trouble(meter_failure(meter, first), failure))
+			continue;
+		n++;
+		if (n > DOCUMENTS_SHOWN)
+			continue;
+		put(out, "<span>");
+		put_text(out, failure->document_id);
+		put(out, "</span> ");
+	}
+	if (n > DOCUMENTS_SHOWN)
+		buf_append_format(out, "<small>and %" PRIu32 " more</small>", n - DOCUMENTS_SHOWN);
+}
+
+static void failure_row(struct buf *out, const struct ops_view *view, uint32_t i)
+{
+	const struct meter_failure *failure = meter_failure(&view->meter, i);
+
 	buf_append_format(out, "<tr class=\"%s\"><td class=\"when\">", failure->is_parked ? "parked" : "");
 	put_time(out, failure->unix_ms, view->unix_ms);
 	put(out, "</td><td class=\"id\">");
-	put_text(out, failure->document_id);
+	put_documents(out, &view->meter, i);
 	put(out, "</td><td class=\"where\">");
 	put_text(out, failure->store);
 	buf_append_format(out, " <b>%s</b></td><td class=\"reason\">", failure->code);
@@ -390,8 +428,6 @@ static void failure_row(struct buf *out, const struct ops_view *view, const stru
 
 static void page_failures(struct buf *out, const struct ops_view *view)
 {
-	const struct meter_failure *failure;
-
 	put(out, "<section id=\"failures\"><h2>Last failures</h2>");
 	if (meter_failure(&view->meter, 0) == NULL) {
 		put(out, "<p class=\"calm\">None since the start.</p></section>\n");
@@ -400,8 +436,9 @@ static void page_failures(struct buf *out, const struct ops_view *view)
 	put(out, "<table class=\"failures\"><thead><tr><th>When</th><th>Document</th><th>Store, "
 		 "code</th><th>Reason</th></tr>"
 		 "</thead><tbody>");
-	for (uint32_t i = 0; (failure = meter_failure(&view->meter, i)) != NULL; i++)
-		failure_row(out, view, failure);
+	for (uint32_t i = 0; meter_failure(&view->meter, i) != NULL; i++)
+		if (!is_shown_before(&view->meter, i))
+			failure_row(out, view, i);
 	put(out, "</tbody></table></section>\n");
 }
 
