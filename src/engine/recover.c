@@ -53,6 +53,7 @@ static int recover_on_intent(void *arg, const struct journal_intent *found)
 	leftover->is_delete = found->is_delete;
 	leftover->settle.settle.saga = found->saga;
 	leftover->settle.settle.document_id = leftover->document_id;
+	leftover->settle.settle.by_document = true;
 	leftover->settle.done = recover_on_settled;
 	batch_item_init(&leftover->settle.item);
 	list_append(&engine->recovery->leftovers, &leftover->node);

@@ -112,6 +112,8 @@ struct truth_pivot_req {
 
 struct truth_settle {
 	struct uuid saga;           /* in */
+	bool by_document;           /* in: COMMITTED also when there is no row (it was pruned), but the document has
+				       this saga's version. For a start; `document_id` says which */
 	bool abort_if_absent;       /* in: insert an `aborted` row when there is none, then read what is there */
 	struct str document_id;     /* in, for that row; so are the next five */
 	struct str idempotency_key; /* absent: the outcome is remembered under no key */

@@ -53,6 +53,13 @@ static bool is_owner(struct truth_call *call)
 	return !call->is_epoch_lost;
 }
 
+static bool has_version(const struct sim_truth *server, const struct truth_settle *settle)
+{
+	const struct doc_row *row = &server->docs[content_doc(settle->document_id)];
+
+	return row->is_found && uuid_compare(&row->version, &settle->saga) == 0;
+}
+
 static void do_settle(struct truth_call *call)
 {
 	struct truth_settle_req *req = call->req.settle;
@@ -70,8 +77,13 @@ static void do_settle(struct truth_call *call)
 			sim_truth_abort(server, settle);
 		entry = sim_truth_ledger(server, &settle->saga);
 		memset(&settle->row, 0, sizeof(settle->row));
+		/* An intent can be older than the rows that are kept. */
+		if (settle->by_document && world_between(&server->sim->world, 0, 3) == 0)
+			entry = NULL;
 		if (entry != NULL)
 			settle->row = entry->row;
+		else if (settle->by_document && has_version(server, settle))
+			settle->row = (struct ledger_row){.outcome = LEDGER_COMMITTED, .saga = settle->saga};
 	}
 	sim_truth_end(server);
 }

@@ -31,16 +31,19 @@ static const char sql_owner[] = "SELECT epoch FROM sagad_owner WHERE epoch = $1 
 	"clock_timestamp() FROM unnest($2, $3, $4, $5, $6, $7, $8) AS s(saga, id, key, hash, code, reason, "           \
 	"is_delete) "                                                                                                  \
 	"WHERE EXISTS (SELECT 1 FROM sagad_owner WHERE epoch = $1) "                                                   \
-	"AND NOT EXISTS (SELECT 1 FROM documents d WHERE d.id = s.id AND d.version = s.saga) ON CONFLICT DO NOTHING"
+	"ON CONFLICT DO NOTHING"
 
 static const char sql_abort[] = SQL_ABORT("s.key");
 static const char sql_abort_without_key[] = SQL_ABORT("NULL");
 
 /* A statement of its own: READ COMMITTED shows it what a conflicting transaction has committed meanwhile. */
-static const char sql_rows[] =
-	"SELECT s.nth, EXISTS (SELECT 1 FROM documents d WHERE d.id = s.id AND d.version = s.saga), " PG_LEDGER_COLUMNS
-	"FROM unnest($1, $2) WITH ORDINALITY AS s(saga, id, nth) "
-	"LEFT JOIN sagad_ledger l ON l.saga_id = s.saga";
+#define SQL_ROWS(is_current)                                                                                           \
+	"SELECT s.nth, " is_current ", " PG_LEDGER_COLUMNS                                                             \
+	"FROM unnest($1, $2) WITH ORDINALITY AS s(saga, id, nth) LEFT JOIN sagad_ledger l ON l.saga_id = s.saga"
+
+static const char sql_rows[] = SQL_ROWS("false");
+static const char sql_rows_by_document[] =
+	SQL_ROWS("EXISTS (SELECT 1 FROM documents d WHERE d.id = s.id AND d.version = s.saga)");
 
 static const struct pg_job_ops settle_ops;
 
@@ -61,10 +64,21 @@ static void pg_settle_end_backend(struct pg_job *job)
 	pg_job_run(job, &script);
 }
 
-static bool pg_settle_aborts_any(const struct truth_settle_req *req)
+static bool pg_settle_aborts(const struct truth_settle *settle)
+{
+	return settle->abort_if_absent;
+}
+
+/* Only these look at the table of documents: whoever locks it must not keep a doubt from being settled. */
+static bool pg_settle_by_document(const struct truth_settle *settle)
+{
+	return settle->by_document;
+}
+
+static bool pg_settle_any(const struct truth_settle_req *req, bool (*is)(const struct truth_settle *settle))
 {
 	for (uint32_t i = 0; i < req->n_settles; i++)
-		if (req->settles[i]->abort_if_absent)
+		if (is(req->settles[i]))
 			return true;
 	return false;
 }
@@ -143,12 +157,12 @@ static void pg_settle_decide(struct pg_job *job)
 	(void)pg_script_add(&script, sql_begin); /* without parameters, as COMMIT below */
 	job->plan.owner = script.n;
 	pg_params_add_int8(pg_script_add(&script, sql_owner), (int64_t)epoch);
-	if (pg_settle_aborts_any(req)) {
+	if (pg_settle_any(req, pg_settle_aborts)) {
 		pg_settle_add_abort(&script, sql_abort, req, epoch);
 		pg_settle_add_abort(&script, sql_abort_without_key, req, epoch);
 	}
 	job->plan.outcome = script.n;
-	params = pg_script_add(&script, sql_rows);
+	params = pg_script_add(&script, pg_settle_any(req, pg_settle_by_document) ? sql_rows_by_document : sql_rows);
 	pg_params_open(params, pg_params_uuids);
 	for (uint32_t i = 0; i < req->n_settles; i++)
 		pg_params_item_uuid(params, &req->settles[i]->saga);

@@ -112,7 +112,7 @@ static void a_commit_is_known_after_its_ledger_row_was_pruned(void **state)
 	struct fixture *f = *state;
 	struct sample s;
 	struct truth_pivot pivot;
-	struct truth_settle settle = {.abort_if_absent = true, .document_id = str_of("d"), .code = "x", .reason = "y"};
+	struct truth_settle settle = {.by_document = true, .document_id = str_of("d")};
 
 	pg_fixture_sample(&s, "d", 1, 1);
 	pivot = pg_fixture_pivot_of(&s, NULL);
@@ -124,7 +124,6 @@ static void a_commit_is_known_after_its_ledger_row_was_pruned(void **state)
 	assert_memory_equal(&settle.row.saga, &pivot.saga, sizeof(pivot.saga));
 	assert_sql("SELECT count(*) FROM sagad_ledger", "0");
 	settle.document_id = str_of("another"); /* whose version it isn't */
-	settle.abort_if_absent = false;
 	assert_int_equal(pg_fixture_settle(f, &settle, "").verdict, VERDICT_OK);
 	assert_int_equal(settle.row.outcome, LEDGER_ABSENT);
 }
