@@ -151,3 +151,26 @@ def test_bash_completes_commands_options_and_levels():
     assert complete("sagactl", "--json", "sta") == ["status", "stats"]
     assert "--failed=" in complete("sagactl", "load", "--f") and "--json" in complete("sagactl", "load", "--")
     assert complete("sagactl", "log-level", "w") == ["warn"]
+
+
+# docs/operations.md.
+
+def test_every_alert_has_its_entry():
+    page = (CHECKOUT / "docs" / "operations.md").read_text(encoding="utf-8")
+    alerts = re.findall(r"^ +- alert: (\w+)$", (CHECKOUT / "conf/prometheus/alerts.yml").read_text(), re.M)
+    entries = dict(re.findall(r"^### (\w+)\n(.*?)(?=^### |\Z)", page.split("\n## Alerts\n")[1], re.M | re.S))
+    assert sorted(entries) == sorted(alerts)
+    assert all("*Look*:" in text and "*Do*:" in text for text in entries.values())
+
+
+def test_the_operators_page_names_what_there_is():
+    page = (CHECKOUT / "docs" / "operations.md").read_text(encoding="utf-8")
+    template = run(program("sagad"), "--print-config-template")
+    keys = {f"{name}.{key}" for name, body in re.findall(r"^(\w+): \{\n(.*?)^\};", template, re.M | re.S)
+            for key in re.findall(r"^\t#(\w+) =", body, re.M)}
+    sections = {key.split(".")[0] for key in keys}
+    named = {word for word in re.findall(r"`(\w+\.\w+)", page) if word.split(".")[0] in sections}
+    assert named and named <= keys, named - keys
+    assert set(re.findall(r"sagactl ([a-z-]+)", page)) <= set(commands())
+    codes = re.findall(r"^\| (\d) \|", page, re.M)
+    assert codes == ["1", "2", "3", "4"]
