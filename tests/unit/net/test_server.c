@@ -420,6 +420,7 @@ static void an_inherited_socket_is_taken(void **state)
 	rig.config.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(rig.config.fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	assert_int_equal(listen(rig.config.fd, 5), 0);
+	rig.config.path = NULL; /* its file is not the server's */
 	rig_start(&rig);
 	fd = dial(rig.path);
 	say(fd, "hello\n", 6);
