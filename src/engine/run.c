@@ -27,11 +27,10 @@ static void run_on_send_started(struct send *send)
 		run_step(leg->run, &event);
 }
 
-static void run_on_send_done(struct send *send)
+static void run_on_sent_ended(struct run_leg *leg, const struct send *send, enum saga_event_kind kind)
 {
-	struct run_leg *leg = container_of(send, struct run_leg, send);
 	struct saga_event event = {
-		.kind = send->write.op == LEG_APPLY ? SAGA_EV_APPLIED : SAGA_EV_PUBLISHED,
+		.kind = kind,
 		.store = leg->store,
 		.verdict = (enum saga_verdict)send->write.verdict,
 		.is_batched = send->is_batched,
@@ -42,19 +41,15 @@ static void run_on_send_done(struct send *send)
 	run_step(leg->run, &event);
 }
 
+static void run_on_send_done(struct send *send)
+{
+	run_on_sent_ended(container_of(send, struct run_leg, send), send,
+			  send->write.op == LEG_APPLY ? SAGA_EV_APPLIED : SAGA_EV_PUBLISHED);
+}
+
 static void run_on_old_done(struct send *send)
 {
-	struct run_leg *leg = container_of(send, struct run_leg, old);
-	struct saga_event event = {
-		.kind = SAGA_EV_REMOVED,
-		.store = leg->store,
-		.verdict = (enum saga_verdict)send->write.verdict,
-		.is_batched = send->is_batched,
-		.err = &send->write.err,
-	};
-
-	leg->run->n_out--;
-	run_step(leg->run, &event);
+	run_on_sent_ended(container_of(send, struct run_leg, old), send, SAGA_EV_REMOVED);
 }
 
 static void run_fill_reading(const struct run *run, const struct truth_read *read, struct saga_reading *out_reading)
