@@ -208,16 +208,17 @@ def test_error_reply_of_qdrant_without_its_collection(world, daemon, client, tab
     assert_taken_back(world, daemon, table, ("qdrant", "error reply: the collection is missing"), answer, name)
 
 
-def test_error_reply_of_neo4j_without_its_constraint(world, daemon, client, table):
-    """Found out at the next connection: without the constraint MERGE would make duplicates."""
+def test_error_reply_of_neo4j_without_its_constraint(world, daemon, client, table, proxies):
+    """Found out when Neo4j comes back: without the constraint MERGE would make duplicates."""
     name = "neo4j without constraint"
     with neo4j_without_a_constraint(world):
-        world.store("neo4j").kill()
-        world.start("neo4j")
+        proxies["neo4j"].reset()
+        assert client.put(document(name)).code == "store_unavailable"
+        proxies["neo4j"].passes()
         answer = eventually(lambda: (found := client.put(document(name))).code != "store_unavailable" and found, 10)
-        table_row = ("neo4j", "a constraint is missing at the connection")
         assert answer.code == "store_misconfigured" and answer.store == "neo4j", answer
-    assert_taken_back(world, daemon, table, table_row, answer, name)
+        assert "init" in answer.text
+    assert_taken_back(world, daemon, table, ("neo4j", "a constraint is missing when it comes back"), answer, name)
 
 
 def empty(world, daemon, client):

@@ -148,7 +148,7 @@ class Daemon:
         self.kill()
         log = self.log()
         shutil.rmtree(self.folder, ignore_errors=True)
-        for word in ("ERROR: AddressSanitizer", "runtime error:", "MUST failed"):
+        for word in ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "sagad: bug at"):
             assert word not in log, log[log.index(word) - 200:][:4000]
 
     def log(self):
