@@ -4,8 +4,12 @@
 
 #include "net/http_address.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static void PRINTF_LIKE(5, 6)
 	check(struct config_loader *loader, bool is_well, const char *section, const char *name, const char *fmt, ...)
@@ -103,8 +107,47 @@ static void check_operations(struct config_loader *loader)
 	      "is no address to listen on: give a numeric one with its port, for example 127.0.0.1:7242 or [::1]:7242");
 }
 
+/* The libraries would find out at the first connection, again and again, and long after the start. */
+static void check_file(struct config_loader *loader, const char *section, const char *name, bool is_private)
+{
+	size_t index = config_key_find(str_of(section), str_of(name));
+	const char *path = *config_value_text(loader->config, config_keys[index].offset);
+	struct stat info;
+	int fd;
+
+	if (path[0] == '\0' || strcmp(path, "system") == 0) /* sslrootcert=system: libpq 16 and later */
+		return;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	check(loader, fd >= 0, section, name, "cannot be read: %s", strerror(errno));
+	if (fd < 0)
+		return;
+	if (fstat(fd, &info) == 0) {
+		check(loader, S_ISREG(info.st_mode), section, name, "is no regular file");
+		check(loader, !is_private || (info.st_mode & S_IROTH) == 0, section, name,
+		      "can be read by everybody on this machine: chmod o-rwx %s", path);
+	}
+	(void)close(fd); /* read only */
+}
+
+static void check_files(struct config_loader *loader)
+{
+	static const struct {
+		const char *section, *name;
+		bool is_private;
+	} files[] = {
+		{"postgresql", "sslrootcert", false}, {"postgresql", "sslcert", false}, {"postgresql", "sslkey", true},
+		{"postgresql", "sslcrl", false},      {"qdrant", "ca_file", false},     {"qdrant", "cert_file", false},
+		{"qdrant", "key_file", true},         {"neo4j", "ca_file", false},      {"neo4j", "cert_file", false},
+		{"neo4j", "key_file", true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		check_file(loader, files[i].section, files[i].name, files[i].is_private);
+}
+
 void config_check(struct config_loader *loader)
 {
+	check_files(loader);
 	check_operations(loader);
 	check_times(loader);
 	check_fences(loader);

@@ -82,6 +82,9 @@ void control_reload(struct dispatch *dispatch, struct peer *peer, struct request
 		reply_reload(&answer, request->id_json, keys_name(&changed, changes.applied, changes.n_applied),
 			     keys_name(&pending, changes.pending, changes.n_pending));
 		caller_answer(&caller, &answer);
+	} else if (rc == -ESHUTDOWN) {
+		caller_answer_error(&caller, CODE_SHUTTING_DOWN,
+				    "the daemon is stopping; the next start reads the configuration anyway");
 	} else if (rc == -ENOMEM) {
 		caller_answer_error(&caller, CODE_INTERNAL, "out of memory; the old configuration stays in force");
 	} else {

@@ -185,7 +185,9 @@ static void daemon_signalled(uv_signal_t *handle, int number)
 static int control_reload_daemon(struct dispatch_control *control, struct config_changes *out_changes,
 				 struct buf *out_faults)
 {
-	return daemon_reload(container_of(control, struct daemon, control), out_changes, out_faults);
+	struct daemon *daemon = container_of(control, struct daemon, control);
+
+	return daemon->stage == STAGE_SERVING ? daemon_reload(daemon, out_changes, out_faults) : -ESHUTDOWN;
 }
 
 static void control_drain_daemon(struct dispatch_control *control)

@@ -11,7 +11,7 @@
 enum daemon_exit {
 	DAEMON_EXIT_CLEAN = 0,  /* stopped as asked */
 	DAEMON_EXIT_FAILED = 1, /* could not start or go on: memory, files, libraries */
-	DAEMON_EXIT_USAGE = 2,  /* command line or configuration */
+	DAEMON_EXIT_USAGE = 2,  /* command line or configuration, or an unusable journal */
 	DAEMON_EXIT_OTHER = 3,  /* another daemon has the journal, a socket or the database */
 	DAEMON_EXIT_HALTED = 4  /* stopped itself: a newer owner, or the journal failed; nothing was removed */
 };

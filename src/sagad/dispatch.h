@@ -26,15 +26,15 @@ struct dispatch_door {
 
 /* What only the daemon itself can do. Embed it; container_of() leads back. */
 struct dispatch_control {
-	/* Reads the configuration again; errors as config_reload(). */
+	/* Reads the configuration again; errors as config_reload(), or -ESHUTDOWN: the daemon is stopping. */
 	int (*reload)(struct dispatch_control *control, struct config_changes *out_changes, struct buf *out_faults);
 	/* Begins to stop, as SIGTERM does; nothing when that has begun already. */
 	void (*drain)(struct dispatch_control *control);
 };
 
 struct dispatch_counts {
-	uint64_t n_requests;  /* lines that were requests */
-	uint64_t n_faults;    /* lines that were refused before the engine saw them */
+	uint64_t n_requests; /* lines that were requests */
+	uint64_t n_faults;   /* lines that were refused before the engine saw them */
 	uint64_t n_faults_by_code[CODE_COUNT];
 	uint64_t n_forbidden; /* administrative methods on the job socket */
 	uint64_t n_skipped;   /* lines that were too long or for which there was no room */

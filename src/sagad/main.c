@@ -61,7 +61,7 @@ static const char argument_doc[] =
 	"Exit codes:\n"
 	"  0  stopped as asked\n"
 	"  1  could not start or go on\n"
-	"  2  wrong command line or configuration\n"
+	"  2  wrong command line or configuration, or a journal that this version can't use\n"
 	"  3  another daemon has the journal, a socket or the database\n"
 	"  4  stopped itself, removing nothing: another daemon became the owner of the database, or the journal "
 	"failed\n\n"
@@ -166,6 +166,7 @@ static enum daemon_exit serve(struct config *config, const struct arguments *arg
 
 	sink_init(&sink, sink_level_of(config->daemon.log_level));
 	(void)signal(SIGPIPE, SIG_IGN); /* sockets and pipes break; whoever writes is told by EPIPE */
+	(void)signal(SIGHUP, SIG_IGN);  /* until the daemon can reload: one that comes early must not end it */
 	(void)signal(SIGXFSZ, SIG_IGN); /* under LimitFSIZE= the journal is told by EFBIG, and halts the daemon */
 	raise_descriptors(&sink.log);
 	return daemon_run(config, &options, &sink);

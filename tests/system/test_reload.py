@@ -258,6 +258,8 @@ def test_no_reload_while_stopping(world):
             daemon.wait_log("stopping")
             daemon.process.send_signal(signal.SIGHUP)
             daemon.wait_log("isn't read again")
+            with daemon.admin() as admin:
+                assert admin.call("sagad.reload").code == "shutting_down"
             assert daemon.wait_exit() == 0
     finally:
         world.store("neo4j").resume()

@@ -171,7 +171,7 @@ static void pg_claim_refuse(struct pg_job *job)
 
 	(void)err_set(&err, 0,
 		      "postgres: another daemon owns this database since %s and is connected from %s (%u connections, "
-		      "%.56s): stop it first, or start this one so that it takes over",
+		      "%.56s): stop it first, or start this one with --take-over",
 		      claim->since, claim->host, claim->n_backends, claim->instance);
 	pg_job_end(job, VERDICT_PERMANENT, &err);
 }

@@ -352,7 +352,7 @@ static void values_that_contradict_each_other_are_refused(void **state)
 	bad(*state, "redis: { fence_ttl = \"1min\"; };", 1, "a late write would stay");
 	bad(*state, "redis: { staging_ttl = \"1min\"; };", 1, "before a long saga publishes it");
 	bad(*state, "neo4j: { tombstones = \"1min\"; };", 1, "a late write would stay");
-	bad(*state, "postgresql: { sslcert = \"/x\"; };", 1, "needs postgresql.sslkey");
+	bad(*state, "postgresql: { sslcert = \"/etc/passwd\"; };", 1, "needs postgresql.sslkey");
 }
 
 /* ---- secrets ---- */
