@@ -116,6 +116,11 @@ def _neo4j(stores, job, saga):
             " MERGE (n:Entity {key: e.key}) SET n.type = e.type, n.name = e.name"
             " CREATE (d)-[m:MENTIONS]->(n) SET m = e.properties",
             d=document, entities=entities)
+    # Published: an entity has the properties of the newest version that gave it any.
+    _cypher(stores, "MATCH (:Document {saga_id: $saga})-[m:MENTIONS]->(n:Entity)"
+            " WHERE size(keys(m)) > 1 AND coalesce(n.updated_by, '') <= $saga"
+            " SET n = m{.*, ordinal: null, key: n.key, type: n.type,"
+            " name: n.name, updated_by: $saga}", saga=saga)
     _cypher(stores, "UNWIND $edges AS e MATCH (a:Entity {key: e.a}),"
             " (b:Entity {key: e.b}) CREATE (a)-[r:$(e.t)]->(b)"
             " SET r = e.properties", edges=edges)
