@@ -316,7 +316,7 @@ static void page_stores(struct buf *out, const struct ops_view *view, const stru
 
 static void pair(struct buf *out, const char *label, const char *value, const char *note)
 {
-	buf_append_format(out, "<div><dt>%s</dt><dd>%s<small>%s</small></dd></div>", label, value, note);
+	buf_append_format(out, "<div><dt>%s</dt><dd><small>%s</small>%s</dd></div>", label, note, value);
 }
 
 static void page_outcomes(struct buf *out, const struct ops_view *view, const struct window_reading *minute)
@@ -327,7 +327,7 @@ static void page_outcomes(struct buf *out, const struct ops_view *view, const st
 	for (unsigned i = 0; i < METER_OUTCOMES; i++) {
 		uint64_t n = minute->n_outcomes[i];
 
-		(void)snprintf(note, sizeof(note), n > 0 ? " +%" PRIu64 "/min" : "%.0" PRIu64, n); /* fits */
+		(void)snprintf(note, sizeof(note), "+%" PRIu64 "/min", n); /* fits */
 		pair(out, meter_outcome_name((enum meter_outcome)i), format_count(view->meter.n_outcomes[i], total),
 		     n > 0 ? note : "");
 	}

@@ -3,7 +3,8 @@ tests instead of restarted."""
 
 from .client import Answer, Client
 from .daemon import Daemon, program
+from .operations import Operations
 from .waiting import eventually
 from .world import World
 
-__all__ = ["Answer", "Client", "Daemon", "World", "eventually", "program"]
+__all__ = ["Answer", "Client", "Daemon", "Operations", "World", "eventually", "program"]
