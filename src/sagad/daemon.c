@@ -376,7 +376,8 @@ static enum daemon_exit exit_of_start(int rc)
 {
 	if (rc == -EBUSY || rc == -EADDRINUSE)
 		return DAEMON_EXIT_OTHER;
-	return rc == -EINVAL ? DAEMON_EXIT_USAGE : DAEMON_EXIT_FAILED;
+	/* EPROTO: the journal of a newer version. */
+	return rc == -EINVAL || rc == -EPROTO ? DAEMON_EXIT_USAGE : DAEMON_EXIT_FAILED;
 }
 
 static void daemon_say_started(struct daemon *daemon)

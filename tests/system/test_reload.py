@@ -191,12 +191,12 @@ def test_a_stop_finishes_what_runs_and_takes_nothing_new(daemon, world, how):
         else:
             daemon.process.send_signal(getattr(signal, f"SIG{how}"))
         daemon.wait_log("stopping")
-        late = client.send("document.put", **document("late"))
-        outcomes = [client.answer(number) for number in numbers]
         try:
+            late = client.send("document.put", **document("late"))
+            outcomes = [client.answer(number) for number in numbers]
             assert client.answer(late).code == "shutting_down"
-        except ConnectionError:
-            pass  # all was done before it came
+        except ConnectionError:  # all was done before it came
+            outcomes = [client.answer(number) for number in numbers]
     assert daemon.wait_exit() == 0
     kept = [job for job, answer in zip(jobs, outcomes) if answer.outcome == "committed"]
     assert {a.outcome for a in outcomes} <= {"committed", "failed"}

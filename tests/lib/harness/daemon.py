@@ -37,9 +37,9 @@ SETTINGS = {
 }
 
 
-def program(name):
-    """A binary out of the build folder that SAGAD_BUILD names (default: build/release)."""
-    folder = Path(os.environ.get("SAGAD_BUILD") or "release")
+def program(name, build=None):
+    """A binary out of the build folder that `build` or SAGAD_BUILD names (default: build/release)."""
+    folder = Path(build or os.environ.get("SAGAD_BUILD") or "release")
     if not folder.is_absolute():
         folder = CHECKOUT / folder if (CHECKOUT / folder / "build.ninja").exists() else CHECKOUT / "build" / folder
     found = folder / "src" / name / name
@@ -72,6 +72,7 @@ class Daemon:
         self.n_starts = 0
         self.prefix = []  # of its command line: a launcher
         self.pass_fds = ()
+        self.build = None  # another build folder than that under test
         self.owner = None  # the uid that a launcher makes it run as
 
     def write_config(self):
@@ -84,7 +85,7 @@ class Daemon:
                 os.chown(path, self.owner, self.owner)
 
     def command(self, *options):
-        return [*self.prefix, str(program("sagad")), "--config", str(self.config), *options]
+        return [*self.prefix, str(program("sagad", self.build)), "--config", str(self.config), *options]
 
     def environment(self):
         keep = {key: os.environ[key] for key in ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS") if key in os.environ}
