@@ -15,6 +15,8 @@
 #define WAIT_PAUSE_MS  20
 #define WAIT_MARGIN_MS 10000 /* beyond the older daemon's drain_timeout: it still has to close its connections */
 
+/* The first finds out whether the second will be heard, before anything is changed. */
+static const char stats_line[] = "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"sagad.stats\"}\n";
 static const char drain_line[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"sagad.drain\"}\n";
 
 /* A connection to the daemon that listens on the administration socket. 0 with *out_fd -1: there is none. */
@@ -40,22 +42,35 @@ static int older_connect(const char *path, int *out_fd, struct err *err)
 	return err_set(err, -EADDRINUSE, "--replace: the daemon on %s can't be reached: %s", path, strerror(errno));
 }
 
-/* Asks the older daemon to stop; a version that doesn't know how says so. */
-static int older_drain(int fd, const char *path, struct err *err)
+/* Reads up to the newline; what is longer is cut. Bytes, or 0 or -1 as recv(2). */
+static ssize_t answer_read(int fd, char *text, size_t size)
 {
-	char answer[2048];
-	ssize_t n = send(fd, drain_line, sizeof(drain_line) - 1, MSG_NOSIGNAL);
+	size_t len = 0;
+	ssize_t n;
 
-	if (n == (ssize_t)sizeof(drain_line) - 1)
-		n = recv(fd, answer, sizeof(answer) - 1, 0);
+	do {
+		n = recv(fd, text + len, size - 1 - len, 0);
+		len += n > 0 ? (size_t)n : 0;
+	} while (n > 0 && len < size - 1 && text[len - 1] != '\n');
+	text[len] = '\0';
+	return n > 0 ? (ssize_t)len : n;
+}
+
+/* Sends a request, and wants a result. */
+static int older_ask(int fd, const char *path, const char *line, struct err *err)
+{
+	static char answer[32768];
+	ssize_t n = send(fd, line, strlen(line), MSG_NOSIGNAL);
+
+	if (n == (ssize_t)strlen(line))
+		n = answer_read(fd, answer, sizeof(answer));
 	if (n <= 0)
 		return err_set(err, -EADDRINUSE,
 			       "--replace: the daemon on %s doesn't answer (%s): stop it with SIGTERM", path,
 			       n < 0 ? strerror(errno) : "it closed the connection");
-	answer[n] = '\0';
 	if (strstr(answer, "\"result\"") == NULL)
 		return err_set(err, -EADDRINUSE,
-			       "--replace: the daemon on %s doesn't stop when asked: stop it with SIGTERM; it said "
+			       "--replace: the daemon on %s doesn't do what it is asked: stop it with SIGTERM; it said "
 			       "%.200s",
 			       path, answer);
 	return 0;
@@ -92,9 +107,11 @@ int handover_begin(struct handover *handover, const struct config *config, bool 
 	rc = older_connect(path, &fd, err);
 	if (rc != 0 || fd < 0)
 		return rc;
-	rc = sockets_replace(handover, config, err);
+	rc = older_ask(fd, path, stats_line, err);
 	if (rc == 0)
-		rc = older_drain(fd, path, err);
+		rc = sockets_replace(handover, config, err);
+	if (rc == 0)
+		rc = older_ask(fd, path, drain_line, err);
 	if (rc == 0) {
 		handover->may_wait = true;
 		log_info(log, "took %s and %s over; the older daemon has been asked to stop",

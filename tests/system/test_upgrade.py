@@ -1,6 +1,7 @@
 """The next version takes over while the old one drains: no job is lost, and at every moment somebody listens."""
 
 import signal
+import socket
 import sqlite3
 import threading
 import time
@@ -150,6 +151,28 @@ def test_replace_waits_no_longer_than_the_drain_may_take(world):
     assert old.stop() == 0
     jobs.close()
     admin.close()
+
+
+def test_replace_leaves_a_daemon_alone_that_does_not_obey(world):
+    """Something listens there that answers with an error: nothing is changed."""
+    daemon = world.daemon({"schema.dims": DIMS, "operations.listen": ""})
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(daemon.admin_path))
+    listener.listen()
+    inode = daemon.admin_path.stat().st_ino
+
+    def answer():
+        client, _ = listener.accept()
+        client.recv(4096)
+        client.sendall(b'{"jsonrpc":"2.0","id":0,"error":{"code":-32000,"message":"no"}}\n')
+        client.recv(4096)
+        client.close()
+    threading.Thread(target=answer, daemon=True).start()
+    daemon.launch("--replace")
+    assert daemon.wait_exit() == 3
+    assert "doesn't do what it is asked: stop it with SIGTERM" in daemon.log()
+    assert daemon.admin_path.stat().st_ino == inode and not daemon.jobs_path.exists()
+    listener.close()
 
 
 def test_a_second_daemon_is_refused_and_leaves_the_first_alone(world):
