@@ -135,8 +135,11 @@ static int listener_adopt(struct listener *listener, const char *path, struct er
 
 	if (rc == 0)
 		rc = listener_lock(listener, err);
-	if (rc != 0)
+	if (rc != 0) {
+		listener->fd = -1; /* stays the caller's */
+		listener_fini(listener);
 		return rc;
+	}
 	if (lstat(path, &found) == 0) {
 		listener->dev = found.st_dev;
 		listener->ino = found.st_ino;

@@ -32,8 +32,9 @@ struct server_access {
 struct server_config {
 	const char *name; /* "jobs", "administration": for messages; static */
 	const char *path; /* of the socket; borrowed for server_create(); NULL with an inherited `fd` */
-	int fd;      /* an inherited socket, or with `path` what server_replace() made there; taken; -1: make one */
-	mode_t mode; /* of the socket's file, set before anybody can connect */
+	int fd; /* an inherited socket, or with `path` what server_replace() made there; taken on success; -1: make one
+		 */
+	mode_t mode;      /* of the socket's file, set before anybody can connect */
 	gid_t socket_gid; /* its group; (gid_t)-1: the daemon's */
 	struct server_access access;
 	size_t max_line_bytes;     /* without its newline; a longer line is skipped and reported */
