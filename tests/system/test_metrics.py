@@ -78,9 +78,11 @@ def test_promtool_proves_every_alert():
     tested = run(tool("promtool"), "test", "rules", str(ALERTS.with_name("alerts_test.yml")))
     assert tested.returncode == 0, tested.stdout + tested.stderr
     proofs = ALERTS.with_name("alerts_test.yml").read_text()
+    manual = (CHECKOUT / "docs" / "operations.md").read_text()
     for name in re.findall(r"- alert: (\w+)", ALERTS.read_text()):
         fires = rf"alertname: {name}\n\s+exp_alerts: \[\{{"
         assert re.search(fires, proofs), f"no test lets {name} fire"
+        assert f"\n### {name}\n" in manual, f"docs/operations.md doesn't say what to do about {name}"
 
 
 # ---- against what happened ----

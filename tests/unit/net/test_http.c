@@ -159,17 +159,17 @@ static void answers_with_the_headers_that_a_page_needs(void **state)
 	(void)state;
 	rig_prepare(&rig);
 	rig_start(&rig);
-	ask(&rig, "GET /here HTTP/1.1\r\nHost: localhost\r\n\r\n", got, sizeof(got));
+	ask(&rig, "GET /here HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", got, sizeof(got));
 	assert_true(begins_with(got, "HTTP/1.1 200 "));
 	assert_non_null(strstr(got, "Content-Security-Policy: default-src 'self'\r\n"));
 	assert_non_null(strstr(got, "X-Content-Type-Options: nosniff\r\n"));
 	assert_non_null(strstr(got, "Cache-Control: no-store\r\n"));
 	assert_non_null(strstr(got, "\r\n\r\nhere\n"));
-	ask(&rig, "HEAD /here HTTP/1.1\r\nHost: localhost\r\n\r\n", got, sizeof(got));
+	ask(&rig, "HEAD /here HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", got, sizeof(got));
 	assert_true(begins_with(got, "HTTP/1.1 200 "));
 	assert_non_null(strstr(got, "Content-Length: 5\r\n"));
 	assert_null(strstr(got, "here\n"));
-	ask(&rig, "GET /elsewhere?x=1 HTTP/1.1\r\nHost: localhost\r\n\r\n", got, sizeof(got));
+	ask(&rig, "GET /elsewhere?x=1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", got, sizeof(got));
 	assert_true(begins_with(got, "HTTP/1.1 404 "));
 	assert_non_null(strstr(got, "default-src 'none'"));
 	rig_stop(&rig);
@@ -225,12 +225,14 @@ static void another_name_for_this_machine_is_refused(void **state)
 	rig_prepare(&rig);
 	rig_start(&rig);
 	for (size_t i = 0; i < sizeof(evil) / sizeof(evil[0]); i++) {
-		snprintf(request, sizeof(request), "GET /here HTTP/1.1\r\nHost: %s\r\n\r\n", evil[i]);
+		snprintf(request, sizeof(request), "GET /here HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
+			 evil[i]);
 		ask(&rig, request, got, sizeof(got));
 		assert_true(begins_with(got, "HTTP/1.1 421 "));
 	}
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		snprintf(request, sizeof(request), "GET /here HTTP/1.1\r\nHost: %s\r\n\r\n", good[i]);
+		snprintf(request, sizeof(request), "GET /here HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
+			 good[i]);
 		ask(&rig, request, got, sizeof(got));
 		assert_true(begins_with(got, "HTTP/1.1 200 "));
 	}
@@ -259,7 +261,7 @@ static void odd_requests_end_their_connection_only(void **state)
 	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
 		ask(&rig, odd[i], got, sizeof(got));
 		assert_true(got[0] == '\0' || begins_with(got, "HTTP/1."));
-		ask(&rig, "GET /here HTTP/1.1\r\nHost: localhost\r\n\r\n", got, sizeof(got));
+		ask(&rig, "GET /here HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", got, sizeof(got));
 		assert_true(begins_with(got, "HTTP/1.1 200 "));
 	}
 	rig_stop(&rig);
@@ -357,7 +359,7 @@ static void idle_connections_keep_nobody_out_for_long(void **state)
 	rig_start(&rig);
 	for (size_t i = 0; i < 8; i++)
 		idle[i] = dial(&rig);
-	ask(&rig, "GET /here HTTP/1.1\r\nHost: localhost\r\n\r\n", got, sizeof(got));
+	ask(&rig, "GET /here HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", got, sizeof(got));
 	assert_true(begins_with(got, "HTTP/1.1 200 "));
 	for (size_t i = 0; i < 8; i++)
 		close(idle[i]);
