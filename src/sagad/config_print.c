@@ -57,7 +57,9 @@ void config_print_template(FILE *out)
 		      "Sizes take B, KiB, MiB, GiB (plain numbers: bytes), durations ms, s, min, h, d (plain "
 		      "numbers: milliseconds); a value with a unit stands in quotes. What is given in the environment "
 		      "replaces what stands here, and sagad -o section.key=value replaces both.");
-	comment_print(out, "", "sagad --check-config shows every value in force and where it came from.");
+	comment_print(out, "",
+		      "sagad --check-config shows every value in force and where it came from; sagad.conf(5) says "
+		      "for each key whether a reload is enough to change it.");
 	for (size_t i = 0; i < config_n_sections; i++) {
 		fputc('\n', out);
 		comment_print(out, "", config_sections[i].help);
