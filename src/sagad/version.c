@@ -6,6 +6,7 @@
 #include <hiredis/hiredis.h>
 #include <libconfig.h>
 #include <libpq-fe.h>
+#include <microhttpd.h>
 #include <nettle/version.h>
 #include <pg_config.h>
 #include <sqlite3.h>
@@ -16,7 +17,7 @@
 /* `loaded` is NULL for a library that doesn't tell at run time. */
 static void library(FILE *out, const char *name, const char *built, const char *loaded)
 {
-	fprintf(out, "  %-12s built with %-12s", name, built);
+	fprintf(out, "  %-13s built with %-12s", name, built);
 	if (loaded != NULL)
 		fprintf(out, " runs with %s", loaded);
 	fputc('\n', out);
@@ -47,6 +48,9 @@ static void print_others(FILE *out)
 	(void)snprintf(built, sizeof(built), "%d.%d", NETTLE_VERSION_MAJOR, NETTLE_VERSION_MINOR);
 	(void)snprintf(loaded, sizeof(loaded), "%d.%d", nettle_version_major(), nettle_version_minor());
 	library(out, "nettle", built, loaded);
+	(void)snprintf(built, sizeof(built), "%x.%x.%x", MHD_VERSION >> 24, MHD_VERSION >> 16 & 0xff,
+		       MHD_VERSION >> 8 & 0xff); /* each two digits, as decimals */
+	library(out, "libmicrohttpd", built, MHD_get_version());
 	(void)snprintf(built, sizeof(built), "%d.%d.%d", LIBCONFIG_VER_MAJOR, LIBCONFIG_VER_MINOR,
 		       LIBCONFIG_VER_REVISION);
 	library(out, "libconfig", built, NULL);

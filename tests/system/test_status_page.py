@@ -129,9 +129,8 @@ def test_a_store_that_is_down(browser, world, daemon, operations):
     world.store("neo4j").kill()
     try:
         with daemon.jobs() as client:
-            numbers = [client.send("document.put", **document(f"lost-{n}")) for n in range(8)]
-            numbers.append(client.send("document.put", **document(EVIL)))
-            assert all(not client.answer(number).is_ok for number in numbers)
+            assert not any(answer.is_ok for answer in client.put_all([document(f"lost-{n}") for n in range(8)]))
+            assert not client.put(document(EVIL)).is_ok
         eventually(lambda: operations.get("/readyz")[0] == 503, 5)
         browser.open(operations.url + "/")
         assert browser.run("document.querySelector('header').className") == "bad"
