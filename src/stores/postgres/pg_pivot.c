@@ -27,6 +27,16 @@ void pg_pivot_submit(struct truth *truth, struct truth_pivot_req *req)
 	pg_job_submit(&pg_of(truth)->pivots, &pivot_ops, (union pg_request){.pivot = req}, req->timeout_ns);
 }
 
+/* The tables are not as this daemon last saw them: a new connection looks at the catalog again. */
+static void pg_pivot_look_again(struct pg_job *job, const char *why)
+{
+	struct pg_conn *conn = job->conn;
+
+	job->conn = NULL;
+	if (conn != NULL)
+		pg_conn_drop(conn, why);
+}
+
 static void pg_pivot_start(struct pg_job *job)
 {
 	const struct pg *pg = job->pool->pg;
@@ -40,6 +50,7 @@ static void pg_pivot_start(struct pg_job *job)
 	if (!pg->shared.embedding.is_known) {
 		pg_job_doom(job, VERDICT_MISCONFIGURED,
 			    "postgres: table chunks with its column embedding is missing; run sagactl init");
+		pg_pivot_look_again(job, job->doom_err.text); /* somebody may put it back without init */
 		return;
 	}
 	pg_script_init(&script);
@@ -110,13 +121,8 @@ static void pg_pivot_ended(struct pg_job *job, const struct pg_end *end)
 	}
 	if (verdict == VERDICT_DOUBT)
 		memcpy(req->backend, job->backend, sizeof(req->backend));
-	/* A refused type or column: the schema changed under this connection, a new one looks at the catalog again. */
-	if (verdict == VERDICT_MISCONFIGURED && job->conn != NULL) {
-		struct pg_conn *conn = job->conn;
-
-		job->conn = NULL;
-		pg_conn_drop(conn, err.text);
-	}
+	if (verdict == VERDICT_MISCONFIGURED) /* a refused type or column: the schema changed under this connection */
+		pg_pivot_look_again(job, err.text);
 	pg_job_end(job, verdict, &err);
 }
 
