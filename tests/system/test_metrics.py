@@ -191,6 +191,19 @@ def test_a_taken_port_is_said_in_one_line(world, operations):
     assert f"operations.listen: another program listens on {operations.place}" in other.log()
 
 
+def test_the_next_daemon_takes_the_port_over(world, alone):
+    old = world.running({**OPERATIONS, "operations.listen": f"127.0.0.1:{free_port()}"})
+    operations, first = Operations(old), old.process
+    next_one = world.daemon(old.settings, journal=old.journal)
+    for place in ("jobs_path", "admin_path", "config", "log_path"):
+        setattr(next_one, place, getattr(old, place))
+    next_one.launch("--replace")
+    assert first.wait(20) == 0
+    next_one.wait_ready()
+    assert operations.metrics()["sagad_owner_epoch"] == 2
+    assert next_one.stop() == 0
+
+
 def test_can_be_off_and_checks_its_address(world, alone):
     daemon = world.daemon({"operations.listen": "example.org:80"})
     daemon.write_config()
