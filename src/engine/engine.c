@@ -273,7 +273,10 @@ static void engine_refuse(struct engine *engine, struct engine_job *job, enum co
 {
 	struct outcome outcome = {.kind = OUTCOME_FAILED, .code = code};
 
-	(void)err_set(&outcome.err, 0, "%s", text);
+	if (code == CODE_NOT_READY && engine->recovery != NULL && recover_reason(engine) != NULL)
+		(void)err_set(&outcome.err, 0, "sagad is not ready: %s", recover_reason(engine));
+	else
+		(void)err_set(&outcome.err, 0, "%s", text);
 	if (code_is_retriable(code))
 		outcome.retry_after_ms = ENGINE_RETRY_AFTER_MS;
 	document_destroy(job->document);

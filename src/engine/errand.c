@@ -38,6 +38,31 @@ static void errand_send(struct errand_chore *chore)
 	sender_push(&errand->engine->senders[errand_store_of(chore)], &chore->send);
 }
 
+/* While a store is away its background work waits together: one request a backoff, however much is owed. */
+static void errand_send_or_hold(struct errand_chore *chore)
+{
+	struct engine *engine = chore->errand->engine;
+	uint64_t until_ns = engine->holds[errand_store_of(chore)].until_ns;
+
+	if (until_ns > engine->now.mono_ns)
+		timers_set(&engine->timers, &chore->timer, until_ns);
+	else
+		errand_send(chore);
+}
+
+/* Notes how the store took a piece of background work: the first failure since it was last well begins a backoff. */
+static void errand_note_store(struct engine *engine, uint32_t store, enum verdict verdict)
+{
+	struct errand_hold *hold = &engine->holds[store];
+
+	if (verdict == VERDICT_OK)
+		*hold = (struct errand_hold){0};
+	else if ((verdict == VERDICT_OUTAGE || verdict == VERDICT_DOUBT || verdict == VERDICT_MISCONFIGURED) &&
+		 hold->until_ns <= engine->now.mono_ns)
+		hold->until_ns =
+			engine->now.mono_ns + backoff_wait_ns(&engine->config.background, ++hold->tries, &engine->rng);
+}
+
 static void errand_begin_round(struct errand *errand)
 {
 	errand->due = errand->stores;
@@ -46,7 +71,7 @@ static void errand_begin_round(struct errand *errand)
 			continue;
 		errand->engine->n_owed[i]++;
 		errand->chores[i].tries = 0;
-		errand_send(&errand->chores[i]);
+		errand_send_or_hold(&errand->chores[i]);
 	}
 }
 
@@ -190,6 +215,7 @@ static void errand_on_done(struct send *send)
 	struct errand *errand = chore->errand;
 	uint32_t store = errand_store_of(chore);
 
+	errand_note_store(errand->engine, store, send->write.verdict);
 	if (send->write.verdict != VERDICT_OK) {
 		errand_on_failed(chore, store);
 		return;
@@ -208,7 +234,7 @@ static void errand_on_done(struct send *send)
 
 static void errand_on_timer(struct timer *timer)
 {
-	errand_send(container_of(timer, struct errand_chore, timer));
+	errand_send_or_hold(container_of(timer, struct errand_chore, timer));
 }
 
 static struct errand *errand_create(struct engine *engine, const struct errand_order *order)

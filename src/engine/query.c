@@ -11,6 +11,7 @@ struct ask {
 	struct engine_query *query;
 	struct read_item read;
 	struct journal_lookup_req lookup;
+	bool is_second_try;
 	struct list node; /* in engine->asks */
 };
 
@@ -46,6 +47,12 @@ static void ask_on_read(struct read_item *item)
 	const struct truth_read *read = &item->read;
 	struct document_status *status = &ask->query->status;
 
+	/* The first use of connections that a restart of PostgreSQL has broken fails; the next one doesn't. */
+	if ((read->verdict == VERDICT_OUTAGE || read->verdict == VERDICT_TRANSIENT) && !ask->is_second_try) {
+		ask->is_second_try = true;
+		desk_push_read(&ask->engine->desk, &ask->read);
+		return;
+	}
 	if (read->verdict != VERDICT_OK) {
 		ask->query->err = read->err;
 		ask_answer(ask,

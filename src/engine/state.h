@@ -11,6 +11,12 @@
 
 struct recovery; /* recover.c */
 
+/* The backoff that all background work of a store shares. */
+struct errand_hold {
+	uint64_t until_ns; /* nothing is sent before; 0: the store is well */
+	uint32_t tries;
+};
+
 struct engine {
 	struct engine_config config;
 	struct truth *truth;
@@ -41,6 +47,7 @@ struct engine {
 	uint32_t n_sagas;
 	uint64_t n_by_state[16]; /* runs, by enum saga_state */
 	size_t bytes;
+	struct errand_hold holds[STORES_MAX];
 	uint32_t n_errands;
 	uint32_t n_parked;
 	uint32_t n_accepted;
