@@ -181,8 +181,8 @@ static void errand_park(struct errand_chore *chore, uint32_t store)
 		return;
 	chore->is_parked = true;
 	errand->engine->n_parked++;
-	meter_parked(&errand->engine->meter, store, errand->engine->senders[store].store->name, errand->document_id,
-		     &chore->send.write.err, errand->engine->now.unix_ms);
+	meter_parked(&errand->engine->meter, store, errand->engine->senders[store].store->name, &errand->saga,
+		     errand->document_id, &chore->send.write.err, errand->engine->now.unix_ms);
 	uuid_format(&errand->saga, text);
 	log_error(errand->engine->log, "parked: %s of saga %s of document \"%.*s\" at %s failed %u times: %s",
 		  errand_op_name(errand->op), text, STR_ARG(errand->document_id),
@@ -222,7 +222,8 @@ static void errand_on_done(struct send *send)
 	}
 	if (chore->is_parked) {
 		errand->engine->n_parked--;
-		errand->engine->meter.stores[store].n_parked--;
+		meter_unparked(&errand->engine->meter, store, errand->engine->senders[store].store->name,
+			       &errand->saga);
 	}
 	chore->is_parked = false;
 	errand->engine->n_owed[store]--;

@@ -64,17 +64,15 @@ static void text_keep(char *to, size_t size, struct str text)
 	to[n] = '\0';
 }
 
-static struct meter_failure *failure_add(struct meter *meter, struct str document_id, const char *store,
-					 int64_t unix_ms)
+static void failure_fill(struct meter_failure *failure, struct str document_id, const char *store, const char *code,
+			 const struct err *reason, int64_t unix_ms)
 {
-	struct meter_failure *failure = &meter->failures[meter->n_recorded % METER_FAILURES];
-
-	meter->n_recorded++;
 	memset(failure, 0, sizeof(*failure));
 	failure->unix_ms = unix_ms;
 	text_keep(failure->document_id, sizeof(failure->document_id), document_id);
 	text_keep(failure->store, sizeof(failure->store), str_of(store));
-	return failure;
+	failure->code = code;
+	failure->reason = *reason;
 }
 
 /* Two writers that meet, or a key used twice, are told so and know what to do: no operator needs to look. */
@@ -91,23 +89,35 @@ void meter_answer(struct meter *meter, const struct outcome *outcome, struct str
 	if (outcome->kind != OUTCOME_FAILED)
 		return;
 	meter->n_failures[outcome->code]++;
-	if (failure_is_worth_a_look(outcome)) {
-		struct meter_failure *failure = failure_add(meter, document_id, outcome->store, unix_ms);
-
-		failure->code = code_name(outcome->code);
-		failure->reason = outcome->err;
-	}
+	if (failure_is_worth_a_look(outcome))
+		failure_fill(&meter->failures[meter->n_recorded++ % METER_FAILURES], document_id, outcome->store,
+			     code_name(outcome->code), &outcome->err, unix_ms);
 }
 
-void meter_parked(struct meter *meter, uint32_t store, const char *store_name, struct str document_id,
-		  const struct err *reason, int64_t unix_ms)
+void meter_parked(struct meter *meter, uint32_t store, const char *store_name, const struct uuid *saga,
+		  struct str document_id, const struct err *reason, int64_t unix_ms)
 {
-	struct meter_failure *failure = failure_add(meter, document_id, store_name, unix_ms);
+	uint32_t n = meter->n_parked_kept < METER_FAILURES ? meter->n_parked_kept : METER_FAILURES - 1;
 
 	meter->stores[store].n_parked++;
-	failure->code = "parked";
-	failure->is_parked = true;
-	failure->reason = *reason;
+	memmove(&meter->parked[1], &meter->parked[0], n * sizeof(meter->parked[0]));
+	failure_fill(&meter->parked[0], document_id, store_name, "parked", reason, unix_ms);
+	meter->parked[0].saga = *saga;
+	meter->n_parked_kept = n + 1;
+}
+
+void meter_unparked(struct meter *meter, uint32_t store, const char *store_name, const struct uuid *saga)
+{
+	meter->stores[store].n_parked--;
+	for (uint32_t i = 0; i < meter->n_parked_kept; i++) {
+		struct meter_failure *parked = &meter->parked[i];
+
+		if (uuid_compare(&parked->saga, saga) != 0 || strcmp(parked->store, store_name) != 0)
+			continue;
+		meter->n_parked_kept--;
+		memmove(parked, parked + 1, (meter->n_parked_kept - i) * sizeof(*parked));
+		return;
+	}
 }
 
 void meter_request(struct meter_store *store, uint32_t operation, uint32_t n_writes, uint64_t took_ns)

@@ -52,7 +52,7 @@ struct meter_failure {
 	char document_id[METER_TEXT_BYTES];
 	char store[METER_STORE_BYTES]; /* empty: none in particular */
 	const char *code;              /* static */
-	bool is_parked;                /* background work that waits for an operator, not a saga's answer */
+	struct uuid saga;              /* of parked work */
 	struct err reason;
 };
 
@@ -66,6 +66,8 @@ struct meter {
 	struct meter_store stores[METER_STORES];
 	struct meter_failure failures[METER_FAILURES]; /* a ring */
 	uint64_t n_recorded;                           /* failures ever put in there; the next goes to n % size */
+	struct meter_failure parked[METER_FAILURES];   /* what is parked now, the newest first, as many as fit */
+	uint32_t n_parked_kept;
 };
 
 void meter_init(struct meter *meter);
@@ -74,9 +76,10 @@ void meter_init(struct meter *meter);
 void meter_answer(struct meter *meter, const struct outcome *outcome, struct str document_id, uint64_t took_ns,
 		  int64_t unix_ms);
 
-/* Notes background work that was parked. */
-void meter_parked(struct meter *meter, uint32_t store, const char *store_name, struct str document_id,
-		  const struct err *reason, int64_t unix_ms);
+/* Notes background work that was parked, and that it is done after all. */
+void meter_parked(struct meter *meter, uint32_t store, const char *store_name, const struct uuid *saga,
+		  struct str document_id, const struct err *reason, int64_t unix_ms);
+void meter_unparked(struct meter *meter, uint32_t store, const char *store_name, const struct uuid *saga);
 
 /* A request of n sagas' writes ended; 0: it was none of those whose batches matter. */
 void meter_request(struct meter_store *store, uint32_t operation, uint32_t n_writes, uint64_t took_ns);

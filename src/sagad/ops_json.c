@@ -125,21 +125,26 @@ static void add_stores(struct json *json, yyjson_mut_val *root, const struct ops
 	}
 }
 
+static void add_failure(struct json *json, yyjson_mut_val *list, const struct meter_failure *failure)
+{
+	yyjson_mut_val *made = yyjson_mut_arr_add_obj(json->doc, list);
+
+	(void)yyjson_mut_obj_add_sint(json->doc, made, "unix_ms", failure->unix_ms);
+	text(json, made, "document_id", failure->document_id);
+	text(json, made, "store", failure->store);
+	text(json, made, "code", failure->code);
+	text(json, made, "reason", failure->reason.text);
+}
+
 static void add_failures(struct json *json, yyjson_mut_val *root, const struct ops_view *view)
 {
-	yyjson_mut_val *list = array(json, root, "failures");
+	yyjson_mut_val *parked = array(json, root, "parked"), *failures = array(json, root, "failures");
 	const struct meter_failure *failure;
 
-	for (uint32_t i = 0; (failure = meter_failure(&view->meter, i)) != NULL; i++) {
-		yyjson_mut_val *made = yyjson_mut_arr_add_obj(json->doc, list);
-
-		(void)yyjson_mut_obj_add_sint(json->doc, made, "unix_ms", failure->unix_ms);
-		text(json, made, "document_id", failure->document_id);
-		text(json, made, "store", failure->store);
-		text(json, made, "code", failure->code);
-		(void)yyjson_mut_obj_add_bool(json->doc, made, "is_parked", failure->is_parked);
-		text(json, made, "reason", failure->reason.text);
-	}
+	for (uint32_t i = 0; i < view->meter.n_parked_kept; i++)
+		add_failure(json, parked, &view->meter.parked[i]);
+	for (uint32_t i = 0; (failure = meter_failure(&view->meter, i)) != NULL; i++)
+		add_failure(json, failures, failure);
 }
 
 int ops_json_print(const struct ops_view *view, const struct window *window, struct buf *out)

@@ -245,7 +245,7 @@ static void tile_waiting(struct buf *out, const struct ops_view *view)
 
 	if (n_parked > 0) {
 		tile(out, "bad", "For you", format_count(n_parked, text), "parked");
-		put(out, "failed for too long; see the failures below");
+		put(out, "failed for too long; see below");
 	} else {
 		tile(out, n_doubt > 0 ? "warn" : "", "Behind the scenes", format_count(n_owed, text), "owed");
 		if (n_doubt > 0)
@@ -376,49 +376,54 @@ static void page_daemon(struct buf *out, const struct ops_view *view)
 
 /* ---- failures ---- */
 
+/* The newest first. */
+struct troubles {
+	const struct meter_failure *at[METER_FAILURES];
+	uint32_t n;
+};
+
 /* In an outage many documents fail for one reason; the page says it once. */
 static bool is_same_trouble(const struct meter_failure *a, const struct meter_failure *b)
 {
-	return a->is_parked == b->is_parked && strcmp(a->code, b->code) == 0 && strcmp(a->store, b->store) == 0 &&
+	return strcmp(a->code, b->code) == 0 && strcmp(a->store, b->store) == 0 &&
 	       strcmp(a->reason.text, b->reason.text) == 0;
 }
 
-static bool is_shown_before(const struct meter *meter, uint32_t i)
+static bool is_shown_before(const struct troubles *troubles, uint32_t i)
 {
 	for (uint32_t j = 0; j < i; j++)
-		if (is_same_trouble(meter_failure(meter, j), meter_failure(meter, i)))
+		if (is_same_trouble(troubles->at[j], troubles->at[i]))
 			return true;
 	return false;
 }
 
-/* The documents of this trouble, the newest first. */
-static void put_documents(struct buf *out, const struct meter *meter, uint32_t first)
+/* The documents of this trouble. */
+static void put_documents(struct buf *out, const struct troubles *troubles, uint32_t first)
 {
-	const struct meter_failure *failure;
 	uint32_t n = 0;
 
-	for (uint32_t i = first; (failure = meter_failure(meter, i)) != NULL; i++) {
-		if (!is_same_trouble(meter_failure(meter, first), failure))
+	for (uint32_t i = first; i < troubles->n; i++) {
+		if (!is_same_trouble(troubles->at[first], troubles->at[i]))
 			continue;
 		n++;
 		if (n > DOCUMENTS_SHOWN)
 			continue;
 		put(out, "<span>");
-		put_text(out, failure->document_id);
+		put_text(out, troubles->at[i]->document_id);
 		put(out, "</span> ");
 	}
 	if (n > DOCUMENTS_SHOWN)
 		buf_append_format(out, "<small>and %" PRIu32 " more</small>", n - DOCUMENTS_SHOWN);
 }
 
-static void failure_row(struct buf *out, const struct ops_view *view, uint32_t i)
+static void trouble_row(struct buf *out, const struct ops_view *view, const struct troubles *troubles, uint32_t i)
 {
-	const struct meter_failure *failure = meter_failure(&view->meter, i);
+	const struct meter_failure *failure = troubles->at[i];
 
-	buf_append_format(out, "<tr class=\"%s\"><td class=\"when\">", failure->is_parked ? "parked" : "");
+	put(out, "<tr><td class=\"when\">");
 	put_time(out, failure->unix_ms, view->unix_ms);
 	put(out, "</td><td class=\"id\">");
-	put_documents(out, &view->meter, i);
+	put_documents(out, troubles, i);
 	put(out, "</td><td class=\"where\">");
 	put_text(out, failure->store);
 	buf_append_format(out, " <b>%s</b></td><td class=\"reason\">", failure->code);
@@ -426,20 +431,45 @@ static void failure_row(struct buf *out, const struct ops_view *view, uint32_t i
 	put(out, "</td></tr>");
 }
 
-static void page_failures(struct buf *out, const struct ops_view *view)
+static void trouble_table(struct buf *out, const struct ops_view *view, const struct troubles *troubles)
 {
-	put(out, "<section id=\"failures\"><h2>Last failures</h2>");
-	if (meter_failure(&view->meter, 0) == NULL) {
-		put(out, "<p class=\"calm\">None since the start.</p></section>\n");
-		return;
-	}
 	put(out, "<table class=\"failures\"><thead><tr><th>When</th><th>Document</th><th>Store, "
 		 "code</th><th>Reason</th></tr>"
 		 "</thead><tbody>");
-	for (uint32_t i = 0; meter_failure(&view->meter, i) != NULL; i++)
-		if (!is_shown_before(&view->meter, i))
-			failure_row(out, view, i);
-	put(out, "</tbody></table></section>\n");
+	for (uint32_t i = 0; i < troubles->n; i++)
+		if (!is_shown_before(troubles, i))
+			trouble_row(out, view, troubles, i);
+	put(out, "</tbody></table>");
+}
+
+/* The section is there when it is empty, too: a script can only put in what has a place. */
+static void page_parked(struct buf *out, const struct ops_view *view)
+{
+	struct troubles troubles = {.n = view->meter.n_parked_kept};
+
+	buf_append_format(
+		out, "<section id=\"parked\"%s><h2>Parked <small>tried rarely until the reason is gone</small></h2>",
+		troubles.n == 0 ? " hidden" : "");
+	for (uint32_t i = 0; i < troubles.n; i++)
+		troubles.at[i] = &view->meter.parked[i];
+	if (troubles.n > 0)
+		trouble_table(out, view, &troubles);
+	put(out, "</section>\n");
+}
+
+static void page_failures(struct buf *out, const struct ops_view *view)
+{
+	struct troubles troubles = {.n = 0};
+
+	while ((troubles.at[troubles.n] = meter_failure(&view->meter, troubles.n)) != NULL)
+		if (++troubles.n == METER_FAILURES)
+			break;
+	put(out, "<section id=\"failures\"><h2>Last failures</h2>");
+	if (troubles.n == 0)
+		put(out, "<p class=\"calm\">None since the start.</p>");
+	else
+		trouble_table(out, view, &troubles);
+	put(out, "</section>\n");
 }
 
 void ops_page_print(const struct ops_view *view, const struct window *window, struct buf *out)
@@ -457,6 +487,7 @@ void ops_page_print(const struct ops_view *view, const struct window *window, st
 	tile_waiting(out, view);
 	put(out, "</section>\n");
 	page_stores(out, view, &minute);
+	page_parked(out, view);
 	page_failures(out, view);
 	put(out, "<div class=\"columns\">");
 	page_outcomes(out, view, &minute);

@@ -2,6 +2,7 @@
 a client sends becomes a part of it. The screenshots are left in build/screenshots."""
 
 import re
+import threading
 
 import pytest
 from harness import Operations, eventually
@@ -42,7 +43,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def daemon(world):
-    made = world.running(OPERATIONS)
+    made = world.running({**OPERATIONS, "timeouts.park_after": "1s", "timeouts.parked_retry": "2s"})
     with made.jobs() as client:
         answers = client.put_all([document(f"page-{n}") for n in range(40)])
         assert all(answer.is_ok for answer in answers), answers
@@ -153,6 +154,33 @@ def test_a_store_that_is_down(browser, world, daemon, operations):
     finally:
         world.mend()
     operations.wait_ready()
+
+
+def test_parked_work_is_listed_until_it_is_done(browser, world, daemon, operations):
+    browser.open(operations.url + "/")
+    assert browser.run("document.querySelector('#parked').hidden")
+    stop, failing = threading.Event(), []
+
+    def load():  # so that a version is replaced, or taken back, just when the store goes
+        with daemon.jobs() as client:
+            while not stop.is_set():
+                failing.extend(client.put_all([document(f"page-{n}", mark=str(len(failing))) for n in range(10)]))
+    worker = threading.Thread(target=load)
+    worker.start()
+    try:
+        eventually(lambda: any(answer.is_ok for answer in failing), 10)
+        world.store("neo4j").kill()
+        eventually(lambda: operations.status()["parked"], 15)
+        stop.set()
+        eventually(lambda: not browser.run("document.querySelector('#parked').hidden"), 10)
+        assert "page-" in browser.run("document.querySelector('#parked').innerText")
+        assert "For you" in browser.run("document.querySelector('#tiles').innerText")
+        browser.screenshot(SHOTS / "parked.png")
+    finally:
+        stop.set()
+        worker.join(60)
+        world.mend()
+    eventually(lambda: browser.run("document.querySelector('#parked').hidden"), 20)
 
 
 def test_says_that_the_daemon_is_gone(browser, world, daemon, operations):

@@ -101,17 +101,28 @@ static void long_ids_are_cut_between_characters(void **state)
 	}
 }
 
-static void parked_work_is_listed(void **state)
+static void parked_work_is_listed_until_it_is_done(void **state)
 {
+	struct uuid sagas[METER_FAILURES + 5];
 	struct err reason;
 
 	(void)state;
 	(void)err_set(&reason, 0, "out of disk");
-	meter_parked(&meter, 1, "qdrant", str_of("p"), &reason, 5);
-	assert_int_equal(meter.stores[1].n_parked, 1);
-	assert_true(meter_failure(&meter, 0)->is_parked);
-	assert_string_equal(meter_failure(&meter, 0)->reason.text, "out of disk");
-	assert_int_equal(meter_failure(&meter, 0)->unix_ms, 5);
+	for (unsigned i = 0; i < METER_FAILURES + 5; i++) {
+		sagas[i] = uuid_make_v7(1000 + i, i, i);
+		meter_parked(&meter, 1, "qdrant", &sagas[i], str_of("p"), &reason, (int64_t)i);
+		assert_int_equal(meter.parked[0].unix_ms, i);
+	}
+	assert_int_equal(meter.stores[1].n_parked, METER_FAILURES + 5);
+	assert_int_equal(meter.n_parked_kept, METER_FAILURES);
+	assert_string_equal(meter.parked[0].reason.text, "out of disk");
+	assert_null(meter_failure(&meter, 0));
+	meter_unparked(&meter, 2, "neo4j", &sagas[METER_FAILURES + 4]); /* another store's */
+	assert_int_equal(meter.n_parked_kept, METER_FAILURES);
+	for (unsigned i = 0; i < METER_FAILURES + 5; i++) /* the oldest were not kept: counted only */
+		meter_unparked(&meter, 1, "qdrant", &sagas[i]);
+	assert_int_equal(meter.n_parked_kept, 0);
+	assert_int_equal(meter.stores[1].n_parked, 0);
 }
 
 static void requests_count_their_batch_where_it_matters(void **state)
@@ -132,7 +143,7 @@ int main(void)
 		cmocka_unit_test_setup(conflicts_are_no_failures_to_look_at, begin),
 		cmocka_unit_test_setup(the_newest_failures_are_kept, begin),
 		cmocka_unit_test_setup(long_ids_are_cut_between_characters, begin),
-		cmocka_unit_test_setup(parked_work_is_listed, begin),
+		cmocka_unit_test_setup(parked_work_is_listed_until_it_is_done, begin),
 		cmocka_unit_test_setup(requests_count_their_batch_where_it_matters, begin),
 	};
 
