@@ -228,7 +228,7 @@ def test_a_second_daemon_on_the_same_database_is_refused(world):
     daemon = world.running(SETTINGS)
     second = world.daemon(SETTINGS)
     assert second.launch().wait_exit(15) == EXIT_ANOTHER
-    assert "takes over" in second.log() and "stop it first" in second.log()
+    assert "--take-over" in second.log() and "stop it first" in second.log()
     with daemon.jobs() as client:
         assert client.put(document("still mine")).outcome == "committed"
     world.assert_whole(daemon)

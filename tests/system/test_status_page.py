@@ -157,8 +157,9 @@ def test_a_store_that_is_down(browser, world, daemon, operations):
 
 
 def test_parked_work_is_listed_until_it_is_done(browser, world, daemon, operations):
+    daemon.settle(40)  # the outage before left some
     browser.open(operations.url + "/")
-    eventually(lambda: browser.run("document.querySelector('#parked').hidden"), 20)  # the outage before left some
+    eventually(lambda: browser.run("document.querySelector('#parked').hidden"), 20)
     stop, failing = threading.Event(), []
 
     def load():  # so that a version is replaced, or taken back, just when the store goes
