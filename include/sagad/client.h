@@ -112,8 +112,10 @@ SAGAD_PUBLIC uint64_t sagad_reply_retry_after_ms(const struct sagad_reply *reply
 /* The result as JSON, or an error's data; "null" when there is none. */
 SAGAD_PUBLIC const char *sagad_reply_json(const struct sagad_reply *reply);
 
-/* A text or a whole number out of the top level of that JSON; NULL, or `otherwise`, when it isn't there. */
+/* A text out of the top level of that JSON; NULL when it isn't there. */
 SAGAD_PUBLIC const char *sagad_reply_text(const struct sagad_reply *reply, const char *name);
+
+/* A whole number out of it; `otherwise` when it isn't there. */
 SAGAD_PUBLIC uint64_t sagad_reply_number(const struct sagad_reply *reply, const char *name, uint64_t otherwise);
 
 /* The whole message as it came, without its newline. */
