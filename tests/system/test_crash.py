@@ -254,12 +254,15 @@ def test_a_daemon_that_was_taken_over_stops_without_removing_anything(world, ran
 
 def assert_whole_for_readers(world, daemon):
     """What the first daemon had under way is known to its journal only: it may be left in the projections, and a
-    reader who checks the version doesn't accept it. Everything that a reader accepts is whole."""
+    reader who checks the version doesn't accept it; and what it had committed but not yet published may be missing on
+    the entities themselves. Everything else that a reader accepts is whole."""
     daemon.settle()
     versions = {row[0] for row in world.readers.postgres.execute(
         "SELECT version::text FROM documents WHERE ingestion_status = 'COMPLETED'").fetchall()}
     strangers = ("point ", "Document node", "relationship", "MENTIONS", "key sagad:stage:")
     for difference in world.compare().differences:
+        if difference.field.startswith("entity ") and difference.field.endswith(": published by"):
+            continue
         assert difference.expected == "nothing" and not any(version in difference.found for version in versions)
         assert difference.field.startswith(strangers) or ")-[" in difference.field, difference
 
