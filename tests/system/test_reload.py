@@ -8,6 +8,7 @@ import time
 import pytest
 
 from harness import eventually, program
+from harness.daemon import reachable
 from harness.documents import DIMS, document
 
 READ_AGAIN = "the configuration was read again"
@@ -107,8 +108,8 @@ def test_a_file_that_is_gone_keeps_the_old_configuration(daemon):
 def test_who_may_connect_changes(daemon):
     change(daemon, {"daemon.jobs_uids": [65533]})
     before = daemon.stats()
-    command = ["setpriv", "--reuid=65534", "--clear-groups", str(program("sagactl")), "--socket", str(daemon.jobs_path),
-               "version", "--json"]
+    command = ["setpriv", "--reuid=65534", "--clear-groups", str(reachable(program("sagactl"))), "--socket",
+               str(daemon.jobs_path), "version", "--json"]
     daemon.folder.chmod(0o755)
     daemon.jobs_path.chmod(0o777)
     assert subprocess.run(command, capture_output=True).returncode == 4

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from harness import Client, eventually, program
-from harness.daemon import CHECKOUT
+from harness.daemon import CHECKOUT, reachable
 from harness.documents import DIMS, document
 from harness.service import Listening, Manager, allowed_calls, hand_over, install
 
@@ -201,8 +201,9 @@ def test_the_daemon_lives_under_the_units_system_call_filter(world, action):
     allowed.write_text("\n".join(sorted(allowed_calls(UNIT.read_text()))))
     # As the unit's own user: SQLite, for one, calls fchown() when it is root, and only then.
     daemon.owner = NOBODY
-    daemon.prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", str(build / "tests/lib/seccomp_launcher"),
-                     action, str(allowed)]
+    launcher = reachable(build / "tests/lib/seccomp_launcher")
+    daemon.prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", str(launcher), action,
+                     str(allowed)]
     daemon.launch()
     world.init(daemon)
     daemon.wait_ready()

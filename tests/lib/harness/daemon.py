@@ -1,5 +1,6 @@
 """A sagad of a test's own: folder, configuration, sockets, journal, log."""
 
+import atexit
 import json
 import os
 import shutil
@@ -37,6 +38,9 @@ SETTINGS = {
 }
 
 
+_copies = {}
+
+
 def program(name, build=None):
     """A binary out of the build folder that `build` or SAGAD_BUILD names (default: build/release)."""
     folder = Path(build or os.environ.get("SAGAD_BUILD") or "release")
@@ -45,6 +49,23 @@ def program(name, build=None):
     found = folder / "src" / name / name
     assert found.exists(), f"{found} is missing: run tools/build {folder.name}"
     return found
+
+
+def reachable(path):
+    """The file itself, or a copy where every user can run it when the checkout is below a folder of one user only."""
+    if all(above.stat().st_mode & 0o001 for above in path.parents):
+        return path
+    if not _copies:
+        folder = Path(tempfile.mkdtemp(prefix="sagad-programs-", dir="/var/tmp"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        folder.chmod(0o755)
+        for library in (CHECKOUT / "build" / "deps").rglob("libyyjson.so.0"):
+            shutil.copy(library, folder)
+        os.environ["LD_LIBRARY_PATH"] = str(folder)  # the program's own path to it leads through the checkout
+        _copies[None] = folder
+    if path not in _copies:
+        _copies[path] = Path(shutil.copy(path, _copies[None] / f"{path.name}-{len(_copies)}"))
+    return _copies[path]
 
 
 def config_text(settings):
@@ -85,10 +106,11 @@ class Daemon:
                 os.chown(path, self.owner, self.owner)
 
     def command(self, *options):
-        return [*self.prefix, str(program("sagad", self.build)), "--config", str(self.config), *options]
+        found = program("sagad", self.build)
+        return [*self.prefix, str(reachable(found) if self.prefix else found), "--config", str(self.config), *options]
 
     def environment(self):
-        keep = {key: os.environ[key] for key in ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS") if key in os.environ}
+        keep = {key: os.environ[key] for key in ("PATH", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS") if key in os.environ}
         return {**keep, **self.environ}
 
     def launch(self, *options):
