@@ -9,33 +9,7 @@
 #define SAGAD_VERSION "unknown"
 #endif
 
-/* ---- tables ---- */
-
-#define TABLE_COLUMNS_MAX 8
-
-/* Prints rows of texts in columns as wide as their widest; an absent cell is a dash. */
-static void admin_print_table(const char *const *head, size_t n_columns, const char *const *cells, size_t n_rows)
-{
-	size_t width[TABLE_COLUMNS_MAX] = {0};
-
-	MUST(n_columns <= TABLE_COLUMNS_MAX);
-	for (size_t i = 0; i < n_columns; i++) {
-		width[i] = strlen(head[i]);
-		for (size_t row = 0; row < n_rows; row++) {
-			size_t len = strlen(cells[row * n_columns + i]);
-
-			width[i] = len > width[i] ? len : width[i];
-		}
-	}
-	fputs(ctl_dim(), stdout);
-	for (size_t i = 0; i < n_columns; i++)
-		printf("%-*s%s", i + 1 < n_columns ? (int)width[i] : 0, head[i], i + 1 < n_columns ? "  " : "\n");
-	fputs(ctl_plain(), stdout);
-	for (size_t row = 0; row < n_rows; row++)
-		for (size_t i = 0; i < n_columns; i++)
-			printf("%-*s%s", i + 1 < n_columns ? (int)width[i] : 0, cells[row * n_columns + i],
-			       i + 1 < n_columns ? "  " : "\n");
-}
+/* ---- stores ---- */
 
 #define STORE_COLUMNS 7
 #define STORE_ROWS    16
@@ -56,22 +30,15 @@ static void admin_number_cell(yyjson_val *store, const char *name, char *cell)
 		(void)snprintf(cell, CELL_BYTES, "-");
 }
 
-static const char *admin_text(yyjson_val *object, const char *name)
-{
-	const char *text = yyjson_get_str(yyjson_obj_get(object, name));
-
-	return text != NULL ? text : "";
-}
-
 static void admin_fill_row(yyjson_val *store, char cells[STORE_COLUMNS][CELL_BYTES])
 {
-	(void)snprintf(cells[0], CELL_BYTES, "%s", admin_text(store, "name")); /* cut on purpose; so are the others */
-	(void)snprintf(cells[1], CELL_BYTES, "%s", admin_text(store, "state"));
+	(void)snprintf(cells[0], CELL_BYTES, "%s", ctl_text(store, "name")); /* cut on purpose; so are the others */
+	(void)snprintf(cells[1], CELL_BYTES, "%s", ctl_text(store, "state"));
 	admin_number_cell(store, "latency_ms", cells[2]);
 	admin_number_cell(store, "connections", cells[3]);
 	admin_number_cell(store, "waiting", cells[4]);
 	admin_number_cell(store, "owed", cells[5]);
-	(void)snprintf(cells[6], CELL_BYTES, "%s  %s", admin_text(store, "endpoint"), admin_text(store, "version"));
+	(void)snprintf(cells[6], CELL_BYTES, "%s  %s", ctl_text(store, "endpoint"), ctl_text(store, "version"));
 }
 
 /* Below the table, since they are long: what is wrong, or what init has done. */
@@ -82,14 +49,14 @@ static void admin_print_notes(yyjson_val *stores)
 
 	yyjson_arr_iter_init(stores, &iter);
 	while ((store = yyjson_arr_iter_next(&iter)) != NULL) {
-		const char *error = admin_text(store, "error"), *report = admin_text(store, "report");
+		const char *error = ctl_text(store, "error"), *report = ctl_text(store, "report");
 
 		if (error[0] != '\0') {
-			printf("%s%s:%s ", ctl_red(), admin_text(store, "name"), ctl_plain());
+			printf("%s%s:%s ", ctl_red(), ctl_text(store, "name"), ctl_plain());
 			ctl_print_clean(stdout, error);
 			putchar('\n');
 		} else if (report[0] != '\0') {
-			printf("%s%s:%s ", ctl_green(), admin_text(store, "name"), ctl_plain());
+			printf("%s%s:%s ", ctl_green(), ctl_text(store, "name"), ctl_plain());
 			ctl_print_clean(stdout, report);
 			putchar('\n');
 		}
@@ -111,45 +78,7 @@ static void admin_print_stores(yyjson_val *stores)
 			table[n_rows * STORE_COLUMNS + i] = cells[n_rows][i];
 		n_rows++;
 	}
-	admin_print_table(store_head, STORE_COLUMNS, table, n_rows);
-}
-
-/* ---- commands without arguments ---- */
-
-error_t ctl_parse_nothing(int key, char *arg, struct argp_state *state)
-{
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = state->input;
-		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "takes no argument; '%s' is too much", arg);
-		return EINVAL;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-enum ctl_exit ctl_ask(struct ctl *ctl, bool is_admin, const char *method, const struct buf *params,
-		      void (*show)(yyjson_val *result))
-{
-	enum ctl_exit how;
-	struct sagad_reply *reply = ctl_call(ctl, is_admin, method, params, 0, &how);
-	yyjson_doc *doc;
-
-	if (reply == NULL)
-		return how;
-	how = CTL_OK;
-	doc = yyjson_read(sagad_reply_json(reply), strlen(sagad_reply_json(reply)), YYJSON_READ_NOFLAG);
-	if (!ctl->is_json)
-		show(yyjson_doc_get_root(doc));
-	else if (!sagad_reply_is_error(reply))
-		puts(sagad_reply_json(reply));
-	if (sagad_reply_is_error(reply))
-		how = ctl_refused(ctl, reply);
-	yyjson_doc_free(doc);
-	sagad_reply_free(reply);
-	return how;
+	ctl_print_table(store_head, STORE_COLUMNS, table, n_rows);
 }
 
 static void admin_show_stores(yyjson_val *result)
@@ -164,25 +93,23 @@ static void admin_show_stores(yyjson_val *result)
 
 enum ctl_exit ctl_stores(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct argp argp = {
-		.parser = ctl_parse_nothing,
+	static const struct ctl_question question = {
 		.doc = "Shows each store: is it up, how fast did it answer, what waits for it, what it owes (work that "
 		       "is "
 		       "left to do after a commit).\v"
 		       "Examples:\n  sagactl stores\n  sagactl stores --json | jq '.stores[] | select(.state != "
 		       "\"up\")'",
-		.children = ctl_common,
+		.method = "store.list",
+		.show = admin_show_stores,
 	};
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, ctl) != 0)
-		return CTL_USAGE;
-	return ctl_ask(ctl, true, "store.list", NULL, admin_show_stores);
+	return ctl_ask_plain(ctl, argc, argv, &question);
 }
 
 static void admin_show_version(yyjson_val *result)
 {
 	if (result != NULL)
-		printf("sagad %s, protocol %llu\n", admin_text(result, "server"),
+		printf("sagad %s, protocol %llu\n", ctl_text(result, "server"),
 		       (unsigned long long)yyjson_get_uint(yyjson_obj_get(result, "protocol")));
 }
 
@@ -260,8 +187,7 @@ static error_t init_parse(int key, char *arg, struct argp_state *state)
 		ctl_add_raw(&args->params, "check_only", "true");
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "takes no argument; '%s' is too much", arg);
-		return EINVAL;
+		return ctl_parse_nothing(key, arg, state);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}

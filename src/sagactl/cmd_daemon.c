@@ -3,13 +3,6 @@
 
 #include <string.h>
 
-static const char *text_of(yyjson_val *object, const char *name)
-{
-	const char *text = yyjson_get_str(yyjson_obj_get(object, name));
-
-	return text != NULL ? text : "";
-}
-
 /* ---- config ---- */
 
 static void config_show(yyjson_val *result)
@@ -20,15 +13,15 @@ static void config_show(yyjson_val *result)
 
 	yyjson_arr_iter_init(settings, &iter);
 	while ((row = yyjson_arr_iter_next(&iter)) != NULL) {
-		bool is_default = strcmp(text_of(row, "origin"), "default") == 0;
+		bool is_default = strcmp(ctl_text(row, "origin"), "default") == 0;
 
 		/* Cut on purpose, both. */
-		(void)snprintf(name, sizeof(name), "%s.%s", text_of(row, "section"), text_of(row, "key"));
-		(void)snprintf(value, sizeof(value), "%s", text_of(row, "value"));
+		(void)snprintf(name, sizeof(name), "%s.%s", ctl_text(row, "section"), ctl_text(row, "key"));
+		(void)snprintf(value, sizeof(value), "%s", ctl_text(row, "value"));
 		printf("%s%-30s ", is_default ? ctl_dim() : "", name);
 		ctl_print_clean(stdout, value[0] != '\0' ? value : "-");
 		printf("  # ");
-		ctl_print_clean(stdout, text_of(row, "origin"));
+		ctl_print_clean(stdout, ctl_text(row, "origin"));
 		printf("%s%s\n", yyjson_is_true(yyjson_obj_get(row, "reloadable")) ? "" : "; a change needs a restart",
 		       is_default ? ctl_plain() : "");
 	}
@@ -36,19 +29,17 @@ static void config_show(yyjson_val *result)
 
 enum ctl_exit ctl_config(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct argp argp = {
-		.parser = ctl_parse_nothing,
+	static const struct ctl_question question = {
 		.doc = "Shows every value of the daemon's configuration as it is in force, and where it came from; "
 		       "secrets as "
 		       "***.\v"
 		       "Examples:\n  sagactl config | grep -v default\n"
 		       "  sagactl config --json | jq '.settings[] | select(.key == \"deadline\")'",
-		.children = ctl_common,
+		.method = "sagad.config",
+		.show = config_show,
 	};
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, ctl) != 0)
-		return CTL_USAGE;
-	return ctl_ask(ctl, true, "sagad.config", NULL, config_show);
+	return ctl_ask_plain(ctl, argc, argv, &question);
 }
 
 /* ---- reload ---- */
@@ -77,19 +68,17 @@ static void reload_show(yyjson_val *result)
 
 enum ctl_exit ctl_reload(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct argp argp = {
-		.parser = ctl_parse_nothing,
+	static const struct ctl_question question = {
 		.doc = "Lets the daemon read its configuration again, as SIGHUP does, and says which keys changed and "
 		       "which "
 		       "need a restart. With a fault in it the old configuration stays in force, and each fault is "
 		       "shown.\v"
 		       "Example:\n  sagactl reload && sagactl config | grep limits",
-		.children = ctl_common,
+		.method = "sagad.reload",
+		.show = reload_show,
 	};
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, ctl) != 0)
-		return CTL_USAGE;
-	return ctl_ask(ctl, true, "sagad.reload", NULL, reload_show);
+	return ctl_ask_plain(ctl, argc, argv, &question);
 }
 
 /* ---- log-level ---- */
@@ -123,8 +112,8 @@ static error_t level_parse(int key, char *arg, struct argp_state *state)
 static void level_show(yyjson_val *result)
 {
 	if (result != NULL)
-		printf("the daemon logs from level %s on (before: %s)\n", text_of(result, "level"),
-		       text_of(result, "previous"));
+		printf("the daemon logs from level %s on (before: %s)\n", ctl_text(result, "level"),
+		       ctl_text(result, "previous"));
 }
 
 enum ctl_exit ctl_log_level(struct ctl *ctl, int argc, char **argv)
@@ -162,17 +151,15 @@ static void drain_show(yyjson_val *result)
 
 enum ctl_exit ctl_drain(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct argp argp = {
-		.parser = ctl_parse_nothing,
+	static const struct ctl_question question = {
 		.doc = "Lets the daemon finish what runs and stop, as SIGTERM does: new jobs are refused as "
 		       "shutting_down, and "
 		       "what isn't done after daemon.drain_timeout is finished or taken back by the next start. Under "
 		       "systemd use systemctl stop or restart.\v"
 		       "Example:\n  sagactl drain",
-		.children = ctl_common,
+		.method = "sagad.drain",
+		.show = drain_show,
 	};
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, ctl) != 0)
-		return CTL_USAGE;
-	return ctl_ask(ctl, true, "sagad.drain", NULL, drain_show);
+	return ctl_ask_plain(ctl, argc, argv, &question);
 }

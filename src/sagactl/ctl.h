@@ -51,14 +51,31 @@ enum ctl_exit ctl_log_level(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_drain(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_version(struct ctl *ctl, int argc, char **argv);
 
-/* ---- cmd_admin.c ---- */
+/* ---- ask.c ---- */
 
 /* A parser for commands that take no argument; its input is the struct ctl. */
 error_t ctl_parse_nothing(int key, char *arg, struct argp_state *state);
 
-/* Asks, and hands the result to `show` for people; programs get it as it is. params may be NULL. */
+/* Asks, and hands the result (NULL: an error, which is printed already) to `show` for people; programs get it as it is.
+ * params may be NULL. */
 enum ctl_exit ctl_ask(struct ctl *ctl, bool is_admin, const char *method, const struct buf *params,
 		      void (*show)(yyjson_val *result));
+
+/* A command that takes no argument and asks one thing. */
+struct ctl_question {
+	const char *doc; /* argp's: what it does, \v, examples */
+	const char *method;
+	bool is_job; /* asked on the job socket instead of the administration's */
+	void (*show)(yyjson_val *result);
+};
+
+enum ctl_exit ctl_ask_plain(struct ctl *ctl, int argc, char **argv, const struct ctl_question *question);
+
+/* A member's text, "" when it has none; the object's. */
+const char *ctl_text(yyjson_val *object, const char *name);
+
+/* Prints rows of texts in columns as wide as their widest; cells are row by row. */
+void ctl_print_table(const char *const *head, size_t n_columns, const char *const *cells, size_t n_rows);
 
 /* ---- common.c ---- */
 
