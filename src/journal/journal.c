@@ -11,6 +11,7 @@
 #include "journal/journal.h"
 
 #include "base/buf.h"
+#include "base/crash_point.h"
 #include "journal/journal_db.h"
 #include "journal/journal_load.h"
 #include "journal/journal_lock.h"
@@ -216,6 +217,7 @@ static void thread_main(void *arg)
 
 static void finish_req(struct journal_impl *impl, struct journal_req *req)
 {
+	CRASH_POINT(JOURNAL_TOLD_BEFORE);
 	impl->n_waiting--;
 	if (req->rc != 0 && !impl->is_failure_told) {
 		impl->is_failure_told = true;

@@ -3,6 +3,8 @@
  * pages and marked them clean ("fsyncgate", PostgreSQL mailing list, 2018). */
 #include "journal/journal_db.h"
 
+#include "base/crash_point.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -94,6 +96,7 @@ static int db_fail(const struct journal_db *db, int sqlite_rc, const char *what,
 
 static int db_run(struct journal_db *db, const char *sql, const char *what, struct err *err)
 {
+	/* no crash point: its callers have them */
 	int rc = sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL);
 
 	return rc == SQLITE_OK ? 0 : db_fail(db, rc, what, err);
@@ -101,6 +104,7 @@ static int db_run(struct journal_db *db, const char *sql, const char *what, stru
 
 static int db_read_number(struct journal_db *db, const char *sql, int64_t *out_number, struct err *err)
 {
+	/* no crash point: reads only */
 	sqlite3_stmt *statement = NULL;
 	int rc = sqlite3_prepare_v2(db->sqlite, sql, -1, &statement, NULL);
 
@@ -117,6 +121,7 @@ static int db_read_number(struct journal_db *db, const char *sql, int64_t *out_n
 /* The new name must survive a power cut as the content does. `path` is absolute. */
 static int sync_directory(const char *path, struct err *err)
 {
+	/* no crash point: make_file() has one behind it */
 	char *directory = strndup(path, (size_t)(strrchr(path, '/') - path) + 1);
 	int fd = directory != NULL ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	int rc = 0;
@@ -138,6 +143,7 @@ static int make_file(const char *path, struct err *err)
 
 	if (fd >= 0) {
 		(void)close(fd); /* empty */
+		CRASH_POINT(JOURNAL_FILE_AFTER);
 		return sync_directory(path, err);
 	}
 	if (errno != EEXIST)
@@ -187,6 +193,7 @@ static int set_wal(struct journal_db *db, struct err *err)
 
 	if (rc == SQLITE_OK)
 		rc = sqlite3_step(statement);
+	CRASH_POINT(JOURNAL_WAL_AFTER);
 	if (rc == SQLITE_ROW)
 		is_wal = strcmp((const char *)sqlite3_column_text(statement, 0), "wal") == 0;
 	(void)sqlite3_finalize(statement); /* repeats the error that rc has */
@@ -216,16 +223,22 @@ static int make_schema(struct journal_db *db, struct err *err)
 			       "INSERT INTO about VALUES ('journal', '%s'); PRAGMA application_id = %d;"
 			       "PRAGMA user_version = %d;",
 			       text, JOURNAL_DB_APPLICATION_ID, JOURNAL_DB_VERSION);
+	CRASH_POINT(JOURNAL_SCHEMA_BEFORE);
 	rc = db_run(db, "BEGIN IMMEDIATE", "can't be made", err);
 	if (rc == 0)
 		rc = db_run(db, schema_sql, "can't be made", err);
 	if (rc == 0)
 		rc = db_run(db, sql, "can't be made", err);
-	return rc == 0 ? db_run(db, "COMMIT", "can't be made", err) : rc;
+	CRASH_POINT(JOURNAL_SCHEMA_COMMIT);
+	if (rc == 0)
+		rc = db_run(db, "COMMIT", "can't be made", err);
+	CRASH_POINT(JOURNAL_SCHEMA_AFTER);
+	return rc;
 }
 
 static int read_id(struct journal_db *db, struct err *err)
 {
+	/* no crash point: reads only */
 	sqlite3_stmt *statement = NULL;
 	int rc = sqlite3_prepare_v2(db->sqlite, "SELECT value FROM about WHERE key = 'journal'", -1, &statement, NULL);
 	bool is_id = false;
@@ -272,6 +285,7 @@ static int check_content(struct journal_db *db, bool is_new, struct err *err)
 
 int journal_db_open(struct journal_db *db, const char *path, const struct journal_options *options, struct err *err)
 {
+	/* no crash point: auto_vacuum is only noted until the schema's transaction writes the first page */
 	bool is_new = false;
 	int rc = make_file(path, err);
 
@@ -308,7 +322,9 @@ void journal_db_close(struct journal_db *db, bool is_failed)
 		(void)sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL); /* can't fail */
 	for (int i = 0; i < JOURNAL_DB_STATEMENTS; i++)
 		(void)sqlite3_finalize(db->statements[i]); /* repeats what was reported when it ran */
+	CRASH_POINT(JOURNAL_END_BEFORE);
 	(void)sqlite3_close(db->sqlite); /* no statement is left; a checkpoint that fails is done at the next open */
+	CRASH_POINT(JOURNAL_END_AFTER);
 	free(db->path);
 	*db = (struct journal_db){0};
 }

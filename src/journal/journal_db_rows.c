@@ -1,6 +1,8 @@
 /* The journal's rows: what each record writes, what a look-up reads, what is forgotten. */
 #include "journal/journal_db.h"
 
+#include "base/crash_point.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +21,7 @@ static int rows_fail(const struct journal_db *db, int sqlite_rc, const char *wha
 /* Runs a statement that returns no rows, with what is bound to it. */
 static int rows_run(struct journal_db *db, enum journal_db_statement which, const char *what, struct err *err)
 {
+	/* no crash point: its callers have them */
 	sqlite3_stmt *statement = db->statements[which];
 	int stepped = sqlite3_step(statement), rc = 0;
 
@@ -57,6 +60,7 @@ static int put_intent(struct journal_db *db, const struct journal_req *req, stru
 	(void)sqlite3_bind_int64(statement, 3, req->n_chunks);
 	(void)sqlite3_bind_int(statement, 4, req->is_delete);
 	(void)sqlite3_bind_int64(statement, 5, req->unix_ms);
+	CRASH_POINT(JOURNAL_INTENT_BEFORE);
 	return rows_run(db, JOURNAL_DB_PUT_INTENT, "an intent can't be written", err);
 }
 
@@ -64,12 +68,14 @@ static int abort_intent(struct journal_db *db, const struct journal_req *req, st
 {
 	bind_uuid(db->statements[JOURNAL_DB_ABORT_INTENT], 1, &req->saga);
 	(void)sqlite3_bind_int64(db->statements[JOURNAL_DB_ABORT_INTENT], 2, req->unix_ms);
+	CRASH_POINT(JOURNAL_ABORTED_BEFORE);
 	return rows_run(db, JOURNAL_DB_ABORT_INTENT, "an abort can't be written", err);
 }
 
 static int close_intent(struct journal_db *db, const struct journal_req *req, struct err *err)
 {
 	bind_uuid(db->statements[JOURNAL_DB_CLOSE_INTENT], 1, &req->saga);
+	CRASH_POINT(JOURNAL_CLOSE_BEFORE);
 	return rows_run(db, JOURNAL_DB_CLOSE_INTENT, "the end of a saga can't be written", err);
 }
 
@@ -87,6 +93,7 @@ static int accept_job(struct journal_db *db, const struct journal_req *req, stru
 				 SQLITE_STATIC);
 	if (rc != SQLITE_OK)
 		return rows_fail(db, rc, "an accepted job can't be written", err);
+	CRASH_POINT(JOURNAL_ACCEPT_BEFORE);
 	return rows_run(db, JOURNAL_DB_ACCEPT_JOB, "an accepted job can't be written", err);
 }
 
@@ -111,6 +118,7 @@ static int end_job(struct journal_db *db, const struct journal_req *req, struct 
 	bind_text(statement, 4, is_done ? NULL : req->code);
 	bind_text(statement, 5, is_done ? NULL : req->reason);
 	(void)sqlite3_bind_int64(statement, 6, req->unix_ms > 0 ? req->unix_ms : unix_now_ms());
+	CRASH_POINT(JOURNAL_JOB_END_BEFORE);
 	rc = rows_run(db, JOURNAL_DB_END_JOB, "the outcome of a job can't be written", err);
 	if (rc == 0)
 		db->n_outcomes += (uint64_t)sqlite3_changes(db->sqlite);
@@ -119,6 +127,7 @@ static int end_job(struct journal_db *db, const struct journal_req *req, struct 
 
 int journal_db_begin(struct journal_db *db, struct err *err)
 {
+	CRASH_POINT(JOURNAL_BATCH_BEFORE);
 	return rows_run(db, JOURNAL_DB_BEGIN, "a transaction can't be begun", err);
 }
 
@@ -143,7 +152,12 @@ int journal_db_record(struct journal_db *db, const struct journal_req *req, stru
 
 int journal_db_commit(struct journal_db *db, struct err *err)
 {
-	return rows_run(db, JOURNAL_DB_COMMIT, "a commit failed", err);
+	int rc;
+
+	CRASH_POINT(JOURNAL_COMMIT_BEFORE);
+	rc = rows_run(db, JOURNAL_DB_COMMIT, "a commit failed", err);
+	CRASH_POINT_IF(rc == 0, JOURNAL_COMMIT_AFTER);
+	return rc;
 }
 
 /* ---- what is forgotten ---- */
@@ -153,6 +167,7 @@ static int prune_old(struct journal_db *db, int64_t now_unix_ms, struct err *err
 	sqlite3_stmt *statement = db->statements[JOURNAL_DB_PRUNE_OLD];
 	int rc;
 
+	CRASH_POINT(JOURNAL_PRUNE_BEFORE);
 	(void)sqlite3_bind_int64(statement, 1, now_unix_ms - (int64_t)db->options.keep_ms);
 	(void)sqlite3_bind_int(statement, 2, PRUNE_MAX_ROWS);
 	rc = rows_run(db, JOURNAL_DB_PRUNE_OLD, "old outcomes can't be removed", err);
@@ -166,6 +181,7 @@ static int prune_many(struct journal_db *db, struct err *err)
 	uint64_t excess = db->n_outcomes - db->options.keep_count;
 	int rc;
 
+	CRASH_POINT(JOURNAL_PRUNE_BEFORE);
 	(void)sqlite3_bind_int64(db->statements[JOURNAL_DB_PRUNE_MANY], 1,
 				 (int64_t)(excess < PRUNE_MAX_ROWS ? excess : PRUNE_MAX_ROWS));
 	rc = rows_run(db, JOURNAL_DB_PRUNE_MANY, "outcomes above the configured count can't be removed", err);
@@ -177,6 +193,7 @@ static int prune_many(struct journal_db *db, struct err *err)
 /* A flood of accepted jobs makes the file big; afterwards its space goes back to the system, a little at a time. */
 static int give_space_back(struct journal_db *db, struct err *err)
 {
+	/* no crash point: a part of the batch's transaction, which has them */
 	sqlite3_stmt *statement = NULL;
 	int64_t n_free = 0;
 	int rc = sqlite3_prepare_v2(db->sqlite, "PRAGMA freelist_count", -1, &statement, NULL);
@@ -234,6 +251,7 @@ static int read_job_row(struct journal_db *db, sqlite3_stmt *statement, struct j
 
 int journal_db_lookup(struct journal_db *db, const struct uuid *id, struct journal_job_row *out_row, struct err *err)
 {
+	/* no crash point: reads only */
 	sqlite3_stmt *statement = db->statements[JOURNAL_DB_FIND_JOB];
 	int stepped, rc = 0;
 

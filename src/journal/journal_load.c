@@ -55,6 +55,7 @@ static int load_job(const struct load *load, sqlite3_stmt *row, struct err *err)
 static int load_rows(const struct load *load, const char *sql,
 		     int (*row)(const struct load *load, sqlite3_stmt *row, struct err *err), struct err *err)
 {
+	/* no crash point: reads only */
 	sqlite3_stmt *statement = NULL;
 	int rc = sqlite3_prepare_v2(load->sqlite, sql, -1, &statement, NULL);
 	int taken = 0;
@@ -75,6 +76,7 @@ static int load_rows(const struct load *load, const char *sql,
 int journal_load(const char *path, int (*intent)(void *arg, const struct journal_intent *found),
 		 int (*job)(void *arg, const struct journal_job *found), void *arg, struct err *err)
 {
+	/* no crash point: reads only */
 	struct load load = {.path = path, .intent = intent, .job = job, .arg = arg};
 	int rc = sqlite3_open_v2(path, &load.sqlite, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
 

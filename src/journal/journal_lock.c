@@ -5,6 +5,8 @@
  * those. The kernel gives the lock back when the process dies, however it dies. */
 #include "journal/journal_lock.h"
 
+#include "base/crash_point.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -48,6 +50,7 @@ int journal_lock_real_path(const char *path, char **out_path, struct err *err)
 /* The process id in the file is for people; the lock is what counts. */
 static void write_holder(int fd)
 {
+	/* no crash point: journal_lock_take() has one behind it */
 	char text[32];
 	int n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
 
@@ -88,6 +91,7 @@ int journal_lock_take(const char *path, int *out_fd, struct err *err)
 		goto close_fd;
 	}
 	write_holder(fd);
+	CRASH_POINT(JOURNAL_LOCK_AFTER);
 	*out_fd = fd;
 	return 0;
 close_fd:

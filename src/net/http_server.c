@@ -273,6 +273,7 @@ static void address_print(struct http_server *server, int fd)
 
 static int socket_open(struct http_server *server, int *out_fd, struct err *err)
 {
+	/* no crash point: a TCP port, which the kernel frees */
 	const struct sockaddr *addr = (const struct sockaddr *)&server->address.addr;
 	int yes = 1, rc;
 	int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

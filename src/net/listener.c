@@ -1,5 +1,7 @@
 #include "listener.h"
 
+#include "base/crash_point.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -36,8 +38,10 @@ static int listener_lock(struct listener *listener, struct err *err)
 		return err_set(err, -errno,
 			       "cannot open %s: %s; does its directory exist, and may this user write there?", path,
 			       strerror(errno));
-	if (flock(listener->lock_fd, LOCK_EX | LOCK_NB) == 0)
+	if (flock(listener->lock_fd, LOCK_EX | LOCK_NB) == 0) {
+		CRASH_POINT(SOCKET_LOCK_AFTER);
 		return 0;
+	}
 	if (errno == EWOULDBLOCK)
 		return err_set(err, -EADDRINUSE,
 			       "another daemon holds %s: stop it first, or choose another socket path", path);
@@ -83,8 +87,10 @@ static int listener_clear(struct listener *listener, struct err *err)
 	if (listener_is_live(listener))
 		return err_set(err, -EADDRINUSE, "another process listens on %s: stop it first, or choose another path",
 			       listener->path);
+	CRASH_POINT(SOCKET_CLEAR_BEFORE);
 	if (unlink(listener->path) != 0 && errno != ENOENT)
 		return err_set(err, -errno, "cannot remove the old socket %s: %s", listener->path, strerror(errno));
+	CRASH_POINT(SOCKET_CLEAR_AFTER);
 	return 0;
 }
 
@@ -96,8 +102,10 @@ static int listener_bind(struct listener *listener, mode_t mode, gid_t gid, stru
 	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (listener->fd < 0)
 		return err_set(err, -errno, "cannot make a socket: %s", strerror(errno));
+	CRASH_POINT(SOCKET_BIND_BEFORE);
 	if (bind(listener->fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
 		return err_set(err, -errno, "cannot bind %s: %s", listener->path, strerror(errno));
+	CRASH_POINT(SOCKET_BIND_AFTER);
 	/* Nobody can connect before listen(), so the file's mode is right from the first client on. */
 	if (gid != (gid_t)-1 && chown(listener->path, (uid_t)-1, gid) != 0)
 		return err_set(err, -errno, "cannot give %s to group %u: %s", listener->path, gid, strerror(errno));
@@ -105,6 +113,7 @@ static int listener_bind(struct listener *listener, mode_t mode, gid_t gid, stru
 		return err_set(err, -errno, "cannot set the mode of %s: %s", listener->path, strerror(errno));
 	listener->dev = made.st_dev;
 	listener->ino = made.st_ino;
+	CRASH_POINT(SOCKET_MODE_AFTER);
 	return 0;
 }
 
@@ -179,10 +188,12 @@ int listener_replace(const char *path, mode_t mode, gid_t gid, int *out_fd, stru
 	rc = listener_bind(&made, mode, gid, err);
 	if (rc != 0)
 		goto fini;
+	CRASH_POINT(SOCKET_REPLACE_BEFORE);
 	if (listen(made.fd, LISTENER_BACKLOG) != 0 || rename(beside, path) != 0) {
 		rc = err_set(err, -errno, "cannot take %s over: %s", path, strerror(errno));
 		goto fini;
 	}
+	CRASH_POINT(SOCKET_REPLACE_AFTER);
 	*out_fd = made.fd;
 	return 0;
 fini:
@@ -197,8 +208,10 @@ void listener_remove(struct listener *listener)
 
 	if (listener->ino == 0 || lstat(listener->path, &found) != 0)
 		return;
+	CRASH_POINT(SOCKET_REMOVE_BEFORE);
 	if (found.st_dev == listener->dev && found.st_ino == listener->ino)
 		(void)unlink(listener->path); /* a file that stays is found dead and replaced at the next start */
+	CRASH_POINT(SOCKET_REMOVE_AFTER);
 	listener->ino = 0;
 }
 

@@ -4,6 +4,8 @@
  * to be done, and the loop's next turn does it. Answers that come in the same turn leave in one write. */
 #include "internal.h"
 
+#include "base/crash_point.h"
+
 #include "access.h"
 
 #include <errno.h>
@@ -257,10 +259,12 @@ static void peer_send(struct peer *peer)
 	bytes = uv_buf_init(peer->sending.at, (unsigned)peer->sending.len);
 	peer->last_write_ms = uv_now(peer->server->loop);
 	peer->is_writing = true;
+	CRASH_POINT(ANSWER_WRITE_BEFORE);
 	if (uv_write(&peer->write, (uv_stream_t *)&peer->pipe, &bytes, 1, peer_on_written) != 0) {
 		peer->is_writing = false;
 		peer_drop(peer);
 	}
+	CRASH_POINT(ANSWER_WRITE_AFTER); /* libuv writes at once what the socket takes */
 }
 
 /* ---- what the server and the daemon call ---- */
@@ -348,6 +352,7 @@ pid_t peer_pid(const struct peer *peer)
 /* Says why at best: the client may not even read. */
 static void peer_turn_away(struct peer *peer, const char *line)
 {
+	/* no crash point: a word to a client that is turned away; nothing depends on it */
 	uv_os_fd_t fd;
 
 	if (line != NULL && uv_fileno((uv_handle_t *)&peer->pipe, &fd) == 0)

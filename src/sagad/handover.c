@@ -1,5 +1,7 @@
 #include "handover.h"
 
+#include "base/crash_point.h"
+
 #include "net/server.h"
 #include "sagad/notify.h"
 
@@ -60,10 +62,13 @@ static ssize_t answer_read(int fd, char *text, size_t size)
 static int older_ask(int fd, const char *path, const char *line, struct err *err)
 {
 	static char answer[32768];
-	ssize_t n = send(fd, line, strlen(line), MSG_NOSIGNAL);
+	ssize_t n;
 
+	CRASH_POINT(HANDOVER_ASK_BEFORE);
+	n = send(fd, line, strlen(line), MSG_NOSIGNAL);
 	if (n == (ssize_t)strlen(line))
 		n = answer_read(fd, answer, sizeof(answer));
+	CRASH_POINT(HANDOVER_ASK_AFTER);
 	if (n <= 0)
 		return err_set(err, -EADDRINUSE,
 			       "--replace: the daemon on %s doesn't answer (%s): stop it with SIGTERM", path,
@@ -93,6 +98,7 @@ static int sockets_replace(struct handover *handover, const struct config *confi
 int handover_begin(struct handover *handover, const struct config *config, bool is_replacing, struct log *log,
 		   struct err *err)
 {
+	/* no crash point: older_ask() has them */
 	const char *path = config->daemon.admin_socket;
 	int fd = -1, rc;
 

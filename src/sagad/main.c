@@ -1,5 +1,6 @@
 /* The command line of the daemon. */
 #include "sagad/config.h"
+#include "sagad/crash.h"
 #include "sagad/daemon.h"
 #include "sagad/sink.h"
 #include "sagad/version.h"
@@ -13,7 +14,14 @@
 
 #define OPTIONS_MAX 128
 
-enum option_key { OPTION_CHECK = 256, OPTION_TEMPLATE, OPTION_TAKE_OVER, OPTION_LOG_LEVEL, OPTION_REPLACE };
+enum option_key {
+	OPTION_CHECK = 256,
+	OPTION_TEMPLATE,
+	OPTION_TAKE_OVER,
+	OPTION_LOG_LEVEL,
+	OPTION_REPLACE,
+	OPTION_CRASH_POINTS
+};
 
 struct arguments {
 	struct config_sources sources;
@@ -46,6 +54,10 @@ static const struct argp_option argument_options[] = {
 	{"print-config-template", OPTION_TEMPLATE, NULL, 0, "Print a commented configuration file and exit", 1},
 	{"version", 'V', NULL, 0, "Print the version, those of the libraries, and what this build can't do, and exit",
 	 1},
+#ifdef SAGAD_CRASH_POINTS
+	{"crash-points", OPTION_CRASH_POINTS, NULL, 0, "Print where SAGAD_CRASH_AT can end this test build, and exit",
+	 1},
+#endif
 	{0},
 };
 
@@ -110,6 +122,11 @@ static error_t argument_parse(int key, char *value, struct argp_state *state)
 	case 'V':
 		arguments->print_version = true;
 		return 0;
+#ifdef SAGAD_CRASH_POINTS
+	case OPTION_CRASH_POINTS:
+		crash_print_names();
+		exit(DAEMON_EXIT_CLEAN);
+#endif
 	case ARGP_KEY_ARG:
 		argp_error(state, "'%s': sagad takes options only", value);
 		return 0;
@@ -169,6 +186,10 @@ static enum daemon_exit serve(struct config *config, const struct arguments *arg
 	(void)signal(SIGHUP, SIG_IGN);  /* until the daemon can reload: one that comes early must not end it */
 	(void)signal(SIGXFSZ, SIG_IGN); /* under LimitFSIZE= the journal is told by EFBIG, and halts the daemon */
 	raise_descriptors(&sink.log);
+#ifdef SAGAD_CRASH_POINTS
+	if (!crash_arm())
+		return DAEMON_EXIT_USAGE;
+#endif
 	return daemon_run(config, &options, &sink);
 }
 
@@ -198,6 +219,9 @@ int main(int argc, char **argv)
 	} else {
 		code = serve(&config, &arguments);
 	}
+#ifdef SAGAD_CRASH_POINTS
+	crash_write_hits();
+#endif
 	/* After an abrupt end the daemon's threads may still look at the configuration. */
 	if (arguments.check_config || code == DAEMON_EXIT_CLEAN)
 		config_fini(&config);

@@ -7,6 +7,8 @@
  */
 #include "http_internal.h"
 
+#include "base/crash_point.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,6 +143,7 @@ static int http_req_will_send(void *arg, char *to_ip, char *from_ip, int to_port
 	(void)from_ip;
 	(void)to_port;
 	(void)from_port;
+	CRASH_POINT(HTTP_REQUEST_BEFORE);
 	req->is_sent = true;
 	return CURL_PREREQFUNC_OK;
 }
@@ -247,6 +250,7 @@ static int http_req_pin_address(struct http_req *req)
 
 static void http_req_send(struct http_req *req)
 {
+	/* no crash point: the operations have theirs, and http_req_will_send() */
 	struct http_client *client = req->client;
 	const struct http_config *config = &client->config;
 	struct buf url = {0};

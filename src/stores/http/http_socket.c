@@ -5,6 +5,8 @@
  * the descriptor then, so libuv never watches a number that belongs to somebody else. */
 #include "http_internal.h"
 
+#include "base/crash_point.h"
+
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -77,6 +79,7 @@ static void http_socket_ready(uv_poll_t *poll, int status, int events)
 	if (status < 0)
 		mask |= CURL_CSELECT_ERR;
 	(void)curl_multi_socket_action(client->multi, fd, mask, &n_running); /* each transfer has its own result */
+	CRASH_POINT_IF(!list_is_empty(&client->sent), HTTP_REQUEST_SENT);
 	http_client_drain(client);
 }
 
@@ -111,6 +114,7 @@ static void http_timer_fired(uv_timer_t *timer)
 	int n_running;
 
 	(void)curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &n_running); /* as above */
+	CRASH_POINT_IF(!list_is_empty(&client->sent), HTTP_REQUEST_SENT);
 	http_client_drain(client);
 }
 

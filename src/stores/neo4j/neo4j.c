@@ -57,6 +57,7 @@ enum verdict neo4j_take_check(struct neo4j *neo4j, const struct http_req *http, 
 
 void neo4j_send(struct neo4j *neo4j, struct http_req *http, const struct neo4j_body *body, uint64_t timeout_ns)
 {
+	/* no crash point: the operations have theirs */
 	http->method = "POST";
 	http->path = neo4j->path;
 	http->body = (struct str){body->at, body->len};

@@ -5,6 +5,8 @@
  */
 #include "neo4j_internal.h"
 
+#include "base/crash_point.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -49,6 +51,7 @@ static int neo4j_admin_body(struct neo4j_admin *admin)
 static void neo4j_admin_enter(struct neo4j_admin *admin, enum neo4j_stage stage)
 {
 	admin->stage = stage;
+	CRASH_POINT_IF(stage == STAGE_SCHEMA, NEO4J_INIT_BEFORE); /* the other stages only look */
 	neo4j_body_fini(&admin->body);
 	if (neo4j_admin_body(admin) == 0)
 		neo4j_send(admin->neo4j, &admin->http, &admin->body, admin->neo4j->admin_timeout_ns);
@@ -79,6 +82,7 @@ static void neo4j_admin_done(struct http_req *http)
 	struct err err = {{0}};
 	enum verdict verdict = http_verdict(http);
 
+	CRASH_POINT_IF(admin->stage == STAGE_SCHEMA, NEO4J_INIT_AFTER);
 	if (http->outcome == HTTP_SKIPPED)
 		verdict = VERDICT_TRANSIENT;
 	else if (http->outcome != HTTP_ANSWERED)

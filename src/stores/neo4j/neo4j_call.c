@@ -4,6 +4,8 @@
  */
 #include "neo4j_internal.h"
 
+#include "base/crash_point.h"
+
 static void neo4j_call_end(struct neo4j_call *call)
 {
 	struct store_req *req = call->req;
@@ -27,6 +29,7 @@ static void neo4j_call_end_all(struct neo4j_call *call)
 
 static void neo4j_call_send(struct neo4j_call *call, int body_rc)
 {
+	/* no crash point: neo4j_call_write() has one; the check only reads */
 	uint64_t used_ns = uv_hrtime() - call->begun_ns;
 	uint64_t left_ns = used_ns < call->req->timeout_ns ? call->req->timeout_ns - used_ns : 0;
 
@@ -44,6 +47,7 @@ static void neo4j_call_write(struct neo4j_call *call)
 	const struct store_req *req = call->req;
 
 	call->is_check = false;
+	CRASH_POINT_OF(NEO4J_APPLY_BEFORE, req->writes[0]->op);
 	neo4j_body_fini(&call->body);
 	neo4j_call_send(call,
 			neo4j_write_body(req->writes, req->n_writes, &call->neo4j->dialect, &call->body, &call->err));
@@ -76,6 +80,7 @@ static void neo4j_call_written(struct neo4j_call *call)
 	struct store_req *req = call->req;
 	const struct http_req *http = &call->http;
 
+	CRASH_POINT_OF(NEO4J_APPLY_AFTER, req->writes[0]->op);
 	if (http->outcome == HTTP_ANSWERED) {
 		call->answer =
 			neo4j_write_answer(http->status, buf_str(&http->reply), req->writes, req->n_writes, &call->err);

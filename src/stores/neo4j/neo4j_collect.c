@@ -4,6 +4,8 @@
  * never urgent: a failed step is done again with the next. */
 #include "neo4j_internal.h"
 
+#include "base/crash_point.h"
+
 #define COLLECT_LIMIT       200u /* tombstones in a step */
 #define COLLECT_AGAIN_MS    5000u
 #define COLLECT_AT_LEAST_MS 600000u
@@ -41,6 +43,7 @@ static void neo4j_collect_done(struct http_req *http)
 	struct err err = {{0}};
 	enum verdict verdict = http_verdict(http);
 
+	CRASH_POINT(NEO4J_COLLECT_AFTER);
 	neo4j->is_collecting = false;
 	neo4j_body_fini(&neo4j->collect_body);
 	if (http->outcome == HTTP_ANSWERED)
@@ -65,6 +68,7 @@ static void neo4j_collect_step(uv_timer_t *timer)
 		neo4j_collect_arm(neo4j, COLLECT_AGAIN_MS);
 		return;
 	}
+	CRASH_POINT(NEO4J_COLLECT_BEFORE);
 	neo4j->has_removed = false;
 	neo4j->is_collecting = true;
 	neo4j->collect.done = neo4j_collect_done;

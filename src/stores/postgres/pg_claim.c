@@ -7,6 +7,7 @@
 #include "pg_schema.h"
 #include "pg_value.h"
 
+#include "base/crash_point.h"
 #include "base/must.h"
 
 #include <stdio.h>
@@ -85,7 +86,9 @@ static void pg_claim_look(struct pg_job *job)
 	(void)pg_script_add(&script, sql_owner);
 	(void)pg_script_add(&script, pg_schema_sql_embedding);
 	job->step = CLAIM_LOOK;
+	CRASH_POINT(POSTGRES_CLAIM_LOOK_BEFORE);
 	pg_job_run(job, &script);
+	CRASH_POINT(POSTGRES_CLAIM_LOOK_SENT);
 }
 
 static void pg_claim_start(struct pg_job *job)
@@ -104,7 +107,9 @@ static void pg_claim_end_backends(struct pg_job *job)
 	pg_script_init(&script);
 	pg_params_add_text(pg_script_add(&script, sql_end_backends), str_of(pg_claim_of(job)->instance));
 	job->step = CLAIM_END_BACKENDS;
+	CRASH_POINT(POSTGRES_CLAIM_END_BEFORE);
 	pg_job_run(job, &script);
+	CRASH_POINT(POSTGRES_CLAIM_END_SENT);
 }
 
 static void pg_claim_bump(struct pg_job *job)
@@ -120,7 +125,9 @@ static void pg_claim_bump(struct pg_job *job)
 	pg_params_add_text(params, str_of(instance));
 	pg_params_add_int8(params, (int64_t)pg_claim_of(job)->epoch);
 	job->step = CLAIM_BUMP;
+	CRASH_POINT(POSTGRES_CLAIM_BUMP_BEFORE);
 	pg_job_run(job, &script);
+	CRASH_POINT(POSTGRES_CLAIM_BUMP_SENT);
 }
 
 static void pg_claim_read_owner(struct claim *claim, const PGresult *result)
@@ -231,6 +238,9 @@ static void pg_claim_ended(struct pg_job *job, const struct pg_end *end)
 {
 	const struct claim *claim = pg_claim_of(job);
 
+	CRASH_POINT_IF(job->step == CLAIM_LOOK, POSTGRES_CLAIM_LOOK_AFTER);
+	CRASH_POINT_IF(job->step == CLAIM_END_BACKENDS, POSTGRES_CLAIM_END_AFTER);
+	CRASH_POINT_IF(job->step == CLAIM_BUMP, POSTGRES_CLAIM_BUMP_AFTER);
 	if (end->kind != PG_END_OK || (job->step == CLAIM_LOOK && claim->missing[0] != '\0')) {
 		pg_claim_failed(job, end);
 		return;

@@ -42,6 +42,7 @@ static void pg_conn_finish(struct pg_conn *conn)
 
 static void pg_conn_roll_back(struct pg_conn *conn)
 {
+	/* no crash point: without it the server rolls back when the connection ends */
 	conn->is_rolling_back = true;
 	if (PQsendQueryParams(conn->pq, "ROLLBACK", 0, NULL, NULL, NULL, NULL, 1) != 1 || PQpipelineSync(conn->pq) != 1)
 		conn->is_broken = true; /* the pump drops the connection; the server rolls back by itself */
@@ -186,6 +187,7 @@ void pg_conn_release(struct pg_conn *conn)
 
 static bool pg_conn_send(struct pg_conn *conn, const struct pg_statement *statement)
 {
+	/* no crash point: the jobs have theirs */
 	const struct pg_params *params = &statement->params;
 	const char *values[PG_PARAMS_MAX];
 	int lengths[PG_PARAMS_MAX], formats[PG_PARAMS_MAX];

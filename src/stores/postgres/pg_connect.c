@@ -224,6 +224,7 @@ static void pg_connect_add_ms(struct pg_params *params, uint32_t ms)
 
 static void pg_connect_greet(struct pg_conn *conn)
 {
+	/* no crash point: settings of a session, which ends with the connection */
 	const struct pg_config *config = conn->shared->config;
 	struct pg_script script;
 	struct pg_params *params;

@@ -4,6 +4,7 @@
 #include "pg_catalog.h"
 #include "pg_value.h"
 
+#include "base/crash_point.h"
 #include "base/must.h"
 
 #include <stdlib.h>
@@ -60,17 +61,25 @@ static void pg_debts_start_pay(struct pg_job *job)
 	(void)pg_script_add(&script, sql_relaxed);
 	pg_debts_add_keys(pg_script_add(&script, sql_pay), job->req.pay);
 	(void)pg_script_add(&script, "COMMIT");
+	CRASH_POINT(POSTGRES_PAY_BEFORE);
 	pg_job_run(job, &script);
+	CRASH_POINT(POSTGRES_PAY_SENT);
 }
 
-static void pg_debts_ended_pay(struct pg_job *job, const struct pg_end *end)
+static void pg_debts_end_delete(struct pg_job *job, const struct pg_end *end, const char *what)
 {
 	struct err err = {""};
 	enum verdict verdict = VERDICT_OK;
 
 	if (end->kind != PG_END_OK)
-		verdict = pg_end_verdict(end, "deleting paid debts", &err);
+		verdict = pg_end_verdict(end, what, &err);
 	pg_job_end(job, verdict, &err);
+}
+
+static void pg_debts_ended_pay(struct pg_job *job, const struct pg_end *end)
+{
+	CRASH_POINT(POSTGRES_PAY_AFTER);
+	pg_debts_end_delete(job, end, "deleting paid debts");
 }
 
 static void pg_debts_finish_pay(struct pg_job *job, enum verdict verdict, const struct err *err)
@@ -99,6 +108,7 @@ void pg_debts_submit(struct truth *truth, struct truth_debts_req *req)
 
 static void pg_debts_start_page(struct pg_job *job)
 {
+	/* no crash point: reads only */
 	const struct truth_debts_req *req = job->req.debts;
 	bool is_first = uuid_is_nil(&req->after_owner);
 	struct pg_script script;
@@ -221,11 +231,19 @@ static void pg_debts_start_prune(struct pg_job *job)
 	pg_params_add_int8(params, (int64_t)job->pool->pg->prune_keep_ms);
 	pg_params_add_int8(params, PRUNE_ROWS);
 	(void)pg_script_add(&script, "COMMIT");
+	CRASH_POINT(POSTGRES_PRUNE_BEFORE);
 	pg_job_run(job, &script);
+	CRASH_POINT(POSTGRES_PRUNE_SENT);
+}
+
+static void pg_debts_ended_prune(struct pg_job *job, const struct pg_end *end)
+{
+	CRASH_POINT(POSTGRES_PRUNE_AFTER);
+	pg_debts_end_delete(job, end, "deleting old rows of the ledger");
 }
 
 static const struct pg_job_ops prune_ops = {
 	.start = pg_debts_start_prune,
-	.ended = pg_debts_ended_pay,
+	.ended = pg_debts_ended_prune,
 	.finish = pg_debts_finish_pay,
 };

@@ -6,6 +6,7 @@
 #include "pg_schema.h"
 #include "pg_value.h"
 
+#include "base/crash_point.h"
 #include "base/must.h"
 
 #include <errno.h>
@@ -56,6 +57,7 @@ static struct init *pg_init_of(const struct pg_job *job)
 
 static void pg_init_look(struct pg_job *job, enum init_step step)
 {
+	/* no crash point: reads only */
 	struct pg_script script;
 
 	pg_init_of(job)->found = (struct pg_schema_found){.dims = -1};
@@ -129,7 +131,9 @@ static void pg_init_make_extension(struct pg_job *job)
 	(void)pg_script_add(&script, "CREATE EXTENSION IF NOT EXISTS vector"); /* nor have these */
 	(void)pg_script_add(&script, "COMMIT");
 	job->step = INIT_EXTENSION;
+	CRASH_POINT(POSTGRES_INIT_BEFORE);
 	pg_job_run(job, &script);
+	CRASH_POINT(POSTGRES_INIT_SENT);
 }
 
 static void pg_init_create(struct pg_job *job)
@@ -151,7 +155,9 @@ static void pg_init_create(struct pg_job *job)
 	(void)pg_script_add(&script, "COMMIT");
 	init->has_made_tables = true;
 	job->step = INIT_CREATE;
+	CRASH_POINT(POSTGRES_INIT_BEFORE);
 	pg_job_run(job, &script); /* copies the texts */
+	CRASH_POINT(POSTGRES_INIT_SENT);
 	buf_fini(&chunks);
 }
 
@@ -162,7 +168,9 @@ static void pg_init_run_one(struct pg_job *job, const char *sql, enum init_step 
 	pg_script_init(&script);
 	(void)pg_script_add(&script, sql); /* no parameters */
 	job->step = step;
+	CRASH_POINT_IF(step != INIT_LOOK, POSTGRES_INIT_BEFORE);
 	pg_job_run(job, &script);
+	CRASH_POINT_IF(step != INIT_LOOK, POSTGRES_INIT_SENT);
 }
 
 /* CONCURRENTLY writes nothing into a transaction, so it goes alone. */
@@ -274,6 +282,7 @@ static void pg_init_failed(struct pg_job *job, const struct pg_end *end)
 
 static void pg_init_ended(struct pg_job *job, const struct pg_end *end)
 {
+	CRASH_POINT_IF(job->step != INIT_LOOK && job->step != INIT_LOOK_AGAIN, POSTGRES_INIT_AFTER);
 	if (end->kind != PG_END_OK) {
 		pg_init_failed(job, end);
 		return;

@@ -4,6 +4,7 @@
 #include "pg_catalog.h"
 #include "pg_value.h"
 
+#include "base/crash_point.h"
 #include "base/must.h"
 
 #include <stdlib.h>
@@ -60,7 +61,9 @@ static void pg_pivot_start(struct pg_job *job)
 		pg_job_doom(job, VERDICT_TRANSIENT, "postgres: out of memory while a batch was built; try again later");
 		return;
 	}
+	CRASH_POINT(POSTGRES_PIVOT_BEFORE);
 	pg_job_run(job, &script);
+	CRASH_POINT(POSTGRES_PIVOT_SENT);
 }
 
 static struct truth_pivot *pg_pivot_find(const struct truth_pivot_req *req, const struct uuid *saga)
@@ -106,6 +109,7 @@ static void pg_pivot_ended(struct pg_job *job, const struct pg_end *end)
 	struct err err = {""};
 	enum verdict verdict = VERDICT_OK;
 
+	CRASH_POINT(POSTGRES_PIVOT_AFTER);
 	if (end->kind != PG_END_OK)
 		verdict = pg_end_verdict(end, "transaction of the documents", &err);
 	else if ((job->step & SAW_OWNER) == 0)

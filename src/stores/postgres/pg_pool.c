@@ -174,6 +174,7 @@ void pg_job_pause(struct pg_job *job, uint64_t wait_ms)
 
 void pg_job_run(struct pg_job *job, struct pg_script *script)
 {
+	/* no crash point: the jobs have theirs */
 	int rc = pg_script_check(script);
 
 	if (rc == -EMSGSIZE)

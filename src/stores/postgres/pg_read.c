@@ -36,6 +36,7 @@ void pg_read_submit(struct truth *truth, struct truth_read_req *req)
 
 static void pg_read_start(struct pg_job *job)
 {
+	/* no crash point: reads only */
 	const struct truth_read_req *req = job->req.read;
 	struct pg_script script;
 	struct pg_params *params;

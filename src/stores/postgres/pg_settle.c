@@ -6,6 +6,7 @@
 #include "pg_ledger.h"
 #include "pg_value.h"
 
+#include "base/crash_point.h"
 #include "base/must.h"
 
 #include <string.h>
@@ -61,7 +62,9 @@ static void pg_settle_end_backend(struct pg_job *job)
 	pg_params_add_text(pg_script_add(&script, sql_end_backend), str_of(job->req.settle->backend));
 	job->step = SETTLE_END_BACKEND;
 	job->n_found = 0;
+	CRASH_POINT(POSTGRES_SETTLE_END_BEFORE);
 	pg_job_run(job, &script);
+	CRASH_POINT(POSTGRES_SETTLE_END_SENT);
 }
 
 static bool pg_settle_aborts(const struct truth_settle *settle)
@@ -174,7 +177,9 @@ static void pg_settle_decide(struct pg_job *job)
 	(void)pg_script_add(&script, "COMMIT");
 	job->step = SETTLE_DECIDE;
 	job->n_found = 0;
+	CRASH_POINT(POSTGRES_SETTLE_BEFORE);
 	pg_job_run(job, &script);
+	CRASH_POINT(POSTGRES_SETTLE_SENT);
 }
 
 static void pg_settle_start(struct pg_job *job)
@@ -237,6 +242,8 @@ static void pg_settle_ended(struct pg_job *job, const struct pg_end *end)
 	bool is_ending = job->step == SETTLE_END_BACKEND;
 	struct err err;
 
+	CRASH_POINT_IF(is_ending, POSTGRES_SETTLE_END_AFTER);
+	CRASH_POINT_IF(!is_ending, POSTGRES_SETTLE_AFTER);
 	if (end->kind != PG_END_OK) {
 		enum verdict verdict = pg_end_verdict(
 			end, is_ending ? "ending the connection in doubt" : "looking up outcomes in the ledger", &err);

@@ -1,6 +1,8 @@
 /* Writes: the engine's requests out and back. The codec knows the bodies, http the connections. */
 #include "qdrant_internal.h"
 
+#include "base/crash_point.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +90,8 @@ static void qdrant_call_next(struct qdrant_call *call)
 	call->http.path = call->req->writes[0]->op == LEG_APPLY ? qdrant->upsert_path : qdrant->remove_path;
 	call->http.body = (struct str){call->body.at, call->body.len};
 	call->http.timeout_ns = used_ns < call->req->timeout_ns ? call->req->timeout_ns - used_ns : 0;
+	CRASH_POINT_IF(call->req->writes[0]->op == LEG_APPLY, QDRANT_APPLY_BEFORE);
+	CRASH_POINT_IF(call->req->writes[0]->op == LEG_REMOVE, QDRANT_REMOVE_BEFORE);
 	http_client_submit(qdrant->client, &call->http);
 }
 
@@ -117,6 +121,8 @@ static void qdrant_call_done(struct http_req *http)
 		qdrant_call_end(call);
 		return;
 	}
+	CRASH_POINT_IF(call->req->writes[0]->op == LEG_APPLY, QDRANT_APPLY_AFTER);
+	CRASH_POINT_IF(call->req->writes[0]->op == LEG_REMOVE, QDRANT_REMOVE_AFTER);
 	qdrant_call_judge(call);
 	qdrant_note(call->qdrant, http, call->answer.verdict, &call->err);
 	if (call->answer.verdict != VERDICT_OK) {

@@ -6,6 +6,8 @@
  */
 #include "qdrant_internal.h"
 
+#include "base/crash_point.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +58,7 @@ static void qdrant_admin_send(struct qdrant_admin *admin, const char *method, co
 	admin->http.path = admin->stage == STAGE_VERSION ? "/" : admin->path;
 	admin->http.body = (struct str){admin->body.at, admin->body.len};
 	admin->http.timeout_ns = admin->qdrant->admin_timeout_ns;
+	CRASH_POINT_IF(admin->http.body.at != NULL, QDRANT_INIT_BEFORE); /* without a body it only looks */
 	http_client_submit(admin->qdrant->client, &admin->http);
 }
 
@@ -172,6 +175,7 @@ static void qdrant_admin_done(struct http_req *http)
 		qdrant_admin_end(admin, admin->req->verdict);
 		return;
 	}
+	CRASH_POINT_IF(http->body.at != NULL, QDRANT_INIT_AFTER);
 	if (http->outcome == HTTP_ANSWERED)
 		verdict = qdrant_answer(http->status, buf_str(&http->reply), admin->qdrant->collection, &err).verdict;
 	else

@@ -1,6 +1,8 @@
 /* The adapter: configuration, a slot a connection, requests. */
 #include "stores/redis/redis.h"
 
+#include "base/crash_point.h"
+
 #include "stores/redis/redis_internal.h"
 #include "stores/redis/redis_url.h"
 
@@ -40,6 +42,7 @@ static int slot_write(struct redis_exchange *exchange, struct redis_link *link)
 	struct redis_slot *slot = slot_of(exchange);
 	const struct store_req *req = slot->req;
 
+	CRASH_POINT_OF(REDIS_APPLY_BEFORE, req->writes[0]->op);
 	for (uint32_t i = 0; i < req->n_writes; i++) {
 		struct redis_command command;
 		int rc = redis_codec_command(&slot->owner->codec, req->writes[i], slot->with_text, &command);
@@ -60,6 +63,7 @@ static void slot_reply(struct redis_exchange *exchange, uint32_t index, const re
 	enum redis_reply_kind kind = REDIS_REPLY_IS_OTHER;
 	struct str text = STR_NONE;
 
+	CRASH_POINT_OF(REDIS_APPLY_AFTER, slot->req->writes[index]->op);
 	if (reply->type == REDIS_REPLY_ERROR)
 		kind = REDIS_REPLY_IS_ERROR;
 	else if (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS)

@@ -1,6 +1,8 @@
 /* init and ping: looks at the server, and proves the rights with the very script that removals use. */
 #include "stores/redis/redis_internal.h"
 
+#include "base/crash_point.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +33,7 @@ static struct redis_admin *admin_of(struct redis_exchange *exchange)
 
 static int add_words(struct redis_link *link, int n, const char *first, const char *second)
 {
+	/* no crash point: INFO only reads */
 	const char *argv[] = {first, second};
 	const size_t lens[] = {strlen(first), strlen(second)};
 
@@ -41,6 +44,7 @@ static int add_words(struct redis_link *link, int n, const char *first, const ch
  * second. */
 static int add_probe(const struct redis_store *store, struct redis_link *link)
 {
+	/* no crash point: admin_write() has one */
 	const struct leg_write write = {.op = LEG_REMOVE, .saga = UUID_NIL, .document_id = {"", 0}};
 	struct redis_codec codec = store->codec;
 	struct redis_command command;
@@ -61,6 +65,7 @@ static int admin_write(struct redis_exchange *exchange, struct redis_link *link)
 	bool with_probe = !admin->op->is_ping && !admin->op->req->check_only;
 	int rc = admin->op->is_ping ? add_words(link, 2, "INFO", "server") : add_words(link, 1, "INFO", "");
 
+	CRASH_POINT_IF(with_probe, REDIS_INIT_BEFORE);
 	if (rc == 0 && with_probe)
 		rc = add_probe(admin->owner, link);
 	return rc == 0 ? (with_probe ? COMMANDS_AT_MOST : 1) : rc;
@@ -139,6 +144,7 @@ static void admin_reply(struct redis_exchange *exchange, uint32_t index, const r
 		on_info(admin, reply);
 	else
 		on_probe(admin, reply);
+	CRASH_POINT_IF(index > 0, REDIS_INIT_AFTER);
 }
 
 /* ---- what is made of them ---- */

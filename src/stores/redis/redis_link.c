@@ -1,5 +1,7 @@
 #include "stores/redis/redis_link.h"
 
+#include "base/crash_point.h"
+
 #include "loop/watch_error.h"
 
 #include <errno.h>
@@ -109,6 +111,7 @@ static bool link_write(struct redis_link *link)
 		link_break(link, &err);
 		return false;
 	}
+	CRASH_POINT(REDIS_REQUEST_SENT);
 	link->was_sent = true; /* the socket was writable; that the kernel took nothing can't be told apart */
 	link->is_flushed = is_done != 0;
 	return true;
