@@ -43,8 +43,10 @@ struct journal_impl {
 	/* shared: */
 	struct list waiting;         /* journal_req.node */
 	struct list waiting_lookups; /* journal_lookup_req.node */
+	struct list waiting_lists;   /* journal_resolved_req.node */
 	struct list finished;
 	struct list finished_lookups;
+	struct list finished_lists;
 	bool is_stopping;
 	bool is_stopped;
 	bool is_out_of_memory; /* a note could not be copied: the journal has a hole */
@@ -121,9 +123,20 @@ static void answer_lookups(struct journal_impl *impl, struct list *lookups)
 	}
 }
 
+static void answer_lists(struct journal_impl *impl, struct list *lists)
+{
+	for (struct list *it = lists->next; it != lists; it = it->next) {
+		struct journal_resolved_req *req = container_of(it, struct journal_resolved_req, node);
+		struct err err = {0};
+		req->rc = impl->failed_rc;
+		if (req->rc == 0)
+			req->rc = journal_db_list_resolved(&impl->db, req, &err);
+	}
+}
+
 /* Everything that waited at one moment: records first, so that a look-up sees what was submitted before it. */
-static void work_off(struct journal_impl *impl, struct list *batch, struct list *lookups, bool is_out_of_memory,
-		     uint64_t *out_n_records)
+static void work_off(struct journal_impl *impl, struct list *batch, struct list *lookups, struct list *lists,
+		     bool is_out_of_memory, uint64_t *out_n_records)
 {
 	*out_n_records = 0;
 	if (is_out_of_memory && impl->failed_rc == 0)
@@ -134,6 +147,7 @@ static void work_off(struct journal_impl *impl, struct list *batch, struct list 
 		impl->failed_rc = commit_batch(impl, batch, out_n_records, &impl->failed_err);
 	answer_batch(impl, batch);
 	answer_lookups(impl, lookups);
+	answer_lists(impl, lists);
 }
 
 /* The bytes of the file and of its write-ahead log; 0: looked at less than a second ago. */
@@ -159,7 +173,8 @@ static uint64_t file_bytes(struct journal_impl *impl, uint64_t now_ns)
 
 static bool thread_has_nothing_to_do(const struct journal_impl *impl)
 {
-	return list_is_empty(&impl->waiting) && list_is_empty(&impl->waiting_lookups) && !impl->is_stopping;
+	return list_is_empty(&impl->waiting) && list_is_empty(&impl->waiting_lookups) &&
+	       list_is_empty(&impl->waiting_lists) && !impl->is_stopping;
 }
 
 /* With the mutex. */
@@ -174,11 +189,12 @@ static void note_commit(struct journal_impl *impl, uint64_t n_records, uint64_t 
 static void thread_main(void *arg)
 {
 	struct journal_impl *impl = arg;
-	struct list batch, lookups;
+	struct list batch, lookups, lists;
 	bool is_last = false;
 
 	list_init(&batch);
 	list_init(&lookups);
+	list_init(&lists);
 	uv_mutex_lock(&impl->mutex);
 	while (!is_last) {
 		bool is_out_of_memory;
@@ -188,12 +204,13 @@ static void thread_main(void *arg)
 			uv_cond_wait(&impl->wake_thread, &impl->mutex);
 		list_splice(&batch, &impl->waiting);
 		list_splice(&lookups, &impl->waiting_lookups);
+		list_splice(&lists, &impl->waiting_lists);
 		is_last = impl->is_stopping;
 		is_out_of_memory = impl->is_out_of_memory;
 		uv_mutex_unlock(&impl->mutex);
 
 		began_ns = uv_hrtime();
-		work_off(impl, &batch, &lookups, is_out_of_memory, &n_records);
+		work_off(impl, &batch, &lookups, &lists, is_out_of_memory, &n_records);
 		ended_ns = uv_hrtime();
 		n_bytes = file_bytes(impl, ended_ns);
 		if (is_last)
@@ -206,6 +223,7 @@ static void thread_main(void *arg)
 			impl->n_bytes = n_bytes;
 		list_splice(&impl->finished, &batch);
 		list_splice(&impl->finished_lookups, &lookups);
+		list_splice(&impl->finished_lists, &lists);
 		impl->is_stopped = is_last;
 		/* Under the mutex: the loop frees the handle only after it has seen is_stopped under the mutex. */
 		(void)uv_async_send(&impl->wake_loop); /* fails on handles of another type only */
@@ -251,14 +269,16 @@ static void on_wake_closed(uv_handle_t *handle)
 static void on_wake(uv_async_t *async)
 {
 	struct journal_impl *impl = container_of(async, struct journal_impl, wake_loop);
-	struct list finished, lookups, *node;
+	struct list finished, lookups, lists, *node;
 	bool is_stopped;
 
 	list_init(&finished);
 	list_init(&lookups);
+	list_init(&lists);
 	uv_mutex_lock(&impl->mutex);
 	list_splice(&finished, &impl->finished);
 	list_splice(&lookups, &impl->finished_lookups);
+	list_splice(&lists, &impl->finished_lists);
 	is_stopped = impl->is_stopped;
 	uv_mutex_unlock(&impl->mutex);
 
@@ -266,6 +286,10 @@ static void on_wake(uv_async_t *async)
 		finish_req(impl, container_of(node, struct journal_req, node));
 	while ((node = list_take_first(&lookups)) != NULL) {
 		struct journal_lookup_req *req = container_of(node, struct journal_lookup_req, node);
+		req->done(req);
+	}
+	while ((node = list_take_first(&lists)) != NULL) {
+		struct journal_resolved_req *req = container_of(node, struct journal_resolved_req, node);
 		req->done(req);
 	}
 	if (is_stopped && !uv_is_closing((uv_handle_t *)&impl->wake_loop)) {
@@ -290,6 +314,7 @@ static struct owned_req *owned_copy(const struct journal_req *req)
 		malloc(sizeof(*copy) + req->document_id.len + req->job_json.len + n_code + n_reason + 4);
 	size_t at = 0;
 
+	MUST(req->op != JOURNAL_RESOLVED); /* somebody always waits for it; its texts aren't copied here */
 	if (copy == NULL)
 		return NULL;
 	copy->req = *req;
@@ -342,6 +367,18 @@ static void op_lookup(struct journal *journal, struct journal_lookup_req *req)
 	uv_mutex_unlock(&impl->mutex);
 }
 
+static void op_resolved(struct journal *journal, struct journal_resolved_req *req)
+{
+	struct journal_impl *impl = impl_of(journal);
+
+	MUST(!impl->is_closing);
+	list_init(&req->rows);
+	uv_mutex_lock(&impl->mutex);
+	list_append(&impl->waiting_lists, &req->node);
+	uv_cond_signal(&impl->wake_thread);
+	uv_mutex_unlock(&impl->mutex);
+}
+
 static int op_load(struct journal *journal, int (*intent)(void *arg, const struct journal_intent *found),
 		   int (*job)(void *arg, const struct journal_job *found), void *arg, struct err *err)
 {
@@ -365,6 +402,7 @@ static void op_close(struct journal *journal, void (*closed)(void *arg), void *a
 static const struct journal_ops journal_ops = {
 	.submit = op_submit,
 	.lookup = op_lookup,
+	.resolved = op_resolved,
 	.load = op_load,
 	.close = op_close,
 };
@@ -419,6 +457,8 @@ int journal_open(uv_loop_t *loop, const char *path, struct log *log, const struc
 	list_init(&impl->waiting_lookups);
 	list_init(&impl->finished);
 	list_init(&impl->finished_lookups);
+	list_init(&impl->waiting_lists);
+	list_init(&impl->finished_lists);
 	MUST(uv_mutex_init(&impl->mutex) == 0 && uv_cond_init(&impl->wake_thread) == 0);
 	rc = open_file(impl, path, options, err);
 	if (rc != 0)

@@ -1,7 +1,9 @@
-/* The journal: open intents, accepted jobs and how those ended, in one SQLite file that the sqlite3 shell can read
- * while the daemon runs (tables `intents` and `jobs`). Implements port/journal.h.
+/* The journal: open intents, accepted jobs and how those ended, and what operators have settled, in one SQLite file
+ * that the sqlite3 shell can read while the daemon runs (tables `intents`, `jobs`, `deaths`, `resolved`). Implements
+ * port/journal.h.
  *
- * Format version 1. WAL with synchronous=FULL: an answer of 0 means that the bytes were fsynced. */
+ * Format version 2; a file of version 1 is brought forward when it is opened, in one transaction. WAL with
+ * synchronous=FULL: an answer of 0 means that the bytes were fsynced. */
 #ifndef SAGAD_JOURNAL_JOURNAL_H
 #define SAGAD_JOURNAL_JOURNAL_H
 

@@ -26,6 +26,18 @@ static const char schema_sql[] =
 	"  made TEXT, code TEXT, reason TEXT, accepted_ms INTEGER NOT NULL, ended_ms INTEGER, job BLOB);"
 	"CREATE INDEX jobs_ended ON jobs (ended_ms, seq) WHERE ended_ms IS NOT NULL;";
 
+/* What each format has more than the one before it, from 2 on. A published line is never changed: files are made of
+ * it. */
+static const char *const format_sql[] = {
+	[2] = "CREATE TABLE deaths ("
+	      "  job TEXT NOT NULL, store TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (job, store)) WITHOUT ROWID;"
+	      "CREATE TABLE resolved ("
+	      "  seq INTEGER PRIMARY KEY AUTOINCREMENT, saga TEXT NOT NULL, document_id TEXT NOT NULL,"
+	      "  work TEXT NOT NULL, store TEXT NOT NULL, error TEXT NOT NULL, reason TEXT NOT NULL,"
+	      "  uid INTEGER NOT NULL, unix_ms INTEGER NOT NULL);",
+};
+_Static_assert(ARRAY_LEN(format_sql) == JOURNAL_DB_VERSION + 1, "each format has its line");
+
 static const char *const statement_sql[JOURNAL_DB_STATEMENTS] = {
 	/* IMMEDIATE: whoever else writes is waited for here, not found out at the first record. */
 	[JOURNAL_DB_BEGIN] = "BEGIN IMMEDIATE",
@@ -38,11 +50,18 @@ static const char *const statement_sql[JOURNAL_DB_STATEMENTS] = {
 				  " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO NOTHING",
 	[JOURNAL_DB_END_JOB] = "UPDATE jobs SET state = ?2, made = ?3, code = ?4, reason = ?5, ended_ms = ?6,"
 			       " job = NULL WHERE id = ?1 AND state = 'waiting'",
+	[JOURNAL_DB_PUT_DEATHS] = "INSERT OR REPLACE INTO deaths (job, store, n) VALUES (?1, ?2, ?3)",
+	[JOURNAL_DB_FORGET_DEATHS] = "DELETE FROM deaths WHERE job = ?1 AND (?2 IS NULL OR store = ?2)",
+	[JOURNAL_DB_PUT_RESOLVED] = "INSERT INTO resolved (saga, document_id, work, store, error, reason, uid, unix_ms)"
+				    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[JOURNAL_DB_LIST_RESOLVED] = "SELECT seq, saga, document_id, work, store, error, reason, uid, unix_ms"
+				     " FROM resolved WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
 	[JOURNAL_DB_FIND_JOB] = "SELECT state, made, code, reason FROM jobs WHERE id = ?1",
 	[JOURNAL_DB_PRUNE_OLD] = "DELETE FROM jobs WHERE seq IN"
 				 " (SELECT seq FROM jobs WHERE ended_ms < ?1 ORDER BY ended_ms LIMIT ?2)",
 	[JOURNAL_DB_PRUNE_MANY] = "DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE ended_ms IS NOT NULL"
 				  " ORDER BY ended_ms, seq LIMIT ?1)",
+	[JOURNAL_DB_PRUNE_RESOLVED] = "DELETE FROM resolved WHERE seq <= ?1",
 };
 
 /* ---- errors ---- */
@@ -155,8 +174,8 @@ static int make_file(const char *path, struct err *err)
 	return 0;
 }
 
-/* Whose file is it? Looks before anything is changed in it. */
-static int check_format(struct journal_db *db, bool *out_is_new, struct err *err)
+/* Whose file is it? Looks before anything is changed in it. *out_version: 0 for a file that is new. */
+static int check_format(struct journal_db *db, int64_t *out_version, struct err *err)
 {
 	int64_t application = 0, version = 0, n_tables = 0;
 	int rc = db_read_number(db, "PRAGMA application_id", &application, err);
@@ -167,8 +186,8 @@ static int check_format(struct journal_db *db, bool *out_is_new, struct err *err
 		rc = db_read_number(db, "SELECT count(*) FROM sqlite_schema", &n_tables, err);
 	if (rc != 0)
 		return rc;
-	*out_is_new = application == 0 && version == 0 && n_tables == 0;
-	if (*out_is_new)
+	*out_version = version;
+	if (application == 0 && version == 0 && n_tables == 0)
 		return 0;
 	if (application != JOURNAL_DB_APPLICATION_ID)
 		return err_set(err, -EINVAL,
@@ -206,6 +225,33 @@ static int set_wal(struct journal_db *db, struct err *err)
 	return db_run(db, "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;", "can't be set up", err);
 }
 
+/* Within a transaction: from format `version` to the newest, whose number is set last. */
+static int add_formats(struct journal_db *db, int64_t version, struct err *err)
+{
+	char sql[64];
+	int rc = 0;
+
+	/* no crash point: in the callers' transaction; the unit tests end the process at each statement of it */
+	for (int64_t to = version + 1; rc == 0 && to <= JOURNAL_DB_VERSION; to++)
+		rc = db_run(db, format_sql[to], "can't be brought to this sagad's format", err);
+	(void)sqlite3_snprintf(sizeof(sql), sql, "PRAGMA user_version = %d", JOURNAL_DB_VERSION);
+	return rc == 0 ? db_run(db, sql, "can't be brought to this sagad's format", err) : rc;
+}
+
+/* A crash in the middle leaves the old format whole. The older sagad can't read the new one: it says so. */
+static int migrate(struct journal_db *db, int64_t version, struct err *err)
+{
+	int rc;
+
+	if (version == JOURNAL_DB_VERSION)
+		return 0;
+	/* no crash point: the unit tests end the process at each statement of this */
+	rc = db_run(db, "BEGIN IMMEDIATE", "can't be brought to this sagad's format", err);
+	if (rc == 0)
+		rc = add_formats(db, version, err);
+	return rc == 0 ? db_run(db, "COMMIT", "can't be brought to this sagad's format", err) : rc;
+}
+
 static int make_schema(struct journal_db *db, struct err *err)
 {
 	char text[UUID_TEXT_BYTES], sql[256];
@@ -220,15 +266,16 @@ static int make_schema(struct journal_db *db, struct err *err)
 	id = uuid_make_v7((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000, random[0], random[1]);
 	uuid_format(&id, text);
 	(void)sqlite3_snprintf(sizeof(sql), sql,
-			       "INSERT INTO about VALUES ('journal', '%s'); PRAGMA application_id = %d;"
-			       "PRAGMA user_version = %d;",
-			       text, JOURNAL_DB_APPLICATION_ID, JOURNAL_DB_VERSION);
+			       "INSERT INTO about VALUES ('journal', '%s'); PRAGMA application_id = %d;", text,
+			       JOURNAL_DB_APPLICATION_ID);
 	CRASH_POINT(JOURNAL_SCHEMA_BEFORE);
 	rc = db_run(db, "BEGIN IMMEDIATE", "can't be made", err);
 	if (rc == 0)
 		rc = db_run(db, schema_sql, "can't be made", err);
 	if (rc == 0)
 		rc = db_run(db, sql, "can't be made", err);
+	if (rc == 0)
+		rc = add_formats(db, 1, err);
 	CRASH_POINT(JOURNAL_SCHEMA_COMMIT);
 	if (rc == 0)
 		rc = db_run(db, "COMMIT", "can't be made", err);
@@ -266,13 +313,13 @@ static int prepare_statements(struct journal_db *db, struct err *err)
 	return 0;
 }
 
-static int check_content(struct journal_db *db, bool is_new, struct err *err)
+static int check_content(struct journal_db *db, int64_t version, struct err *err)
 {
 	int64_t n_outcomes = 0;
 	int rc = set_wal(db, err);
 
-	if (rc == 0 && is_new)
-		rc = make_schema(db, err);
+	if (rc == 0)
+		rc = version == 0 ? make_schema(db, err) : migrate(db, version, err);
 	if (rc == 0)
 		rc = read_id(db, err);
 	if (rc == 0)
@@ -286,7 +333,7 @@ static int check_content(struct journal_db *db, bool is_new, struct err *err)
 int journal_db_open(struct journal_db *db, const char *path, const struct journal_options *options, struct err *err)
 {
 	/* no crash point: auto_vacuum is only noted until the schema's transaction writes the first page */
-	bool is_new = false;
+	int64_t version = 0;
 	int rc = make_file(path, err);
 
 	if (rc != 0)
@@ -305,9 +352,9 @@ int journal_db_open(struct journal_db *db, const char *path, const struct journa
 	 */
 	rc = db_run(db, "PRAGMA auto_vacuum = INCREMENTAL", "can't be read", err);
 	if (rc == 0)
-		rc = check_format(db, &is_new, err);
+		rc = check_format(db, &version, err);
 	if (rc == 0)
-		rc = check_content(db, is_new, err);
+		rc = check_content(db, version, err);
 	if (rc != 0)
 		goto close_db;
 	return 0;

@@ -9,7 +9,7 @@
 #include <sqlite3.h>
 #include <stdint.h>
 
-#define JOURNAL_DB_VERSION        1          /* PRAGMA user_version */
+#define JOURNAL_DB_VERSION        2          /* PRAGMA user_version */
 #define JOURNAL_DB_APPLICATION_ID 0x73616764 /* "sagd": file(1) and a second look tell whose file it is */
 
 enum journal_db_statement {
@@ -20,9 +20,14 @@ enum journal_db_statement {
 	JOURNAL_DB_CLOSE_INTENT,
 	JOURNAL_DB_ACCEPT_JOB,
 	JOURNAL_DB_END_JOB,
+	JOURNAL_DB_PUT_DEATHS,
+	JOURNAL_DB_FORGET_DEATHS,
+	JOURNAL_DB_PUT_RESOLVED,
+	JOURNAL_DB_LIST_RESOLVED,
 	JOURNAL_DB_FIND_JOB,
 	JOURNAL_DB_PRUNE_OLD,
 	JOURNAL_DB_PRUNE_MANY,
+	JOURNAL_DB_PRUNE_RESOLVED,
 	JOURNAL_DB_STATEMENTS
 };
 
@@ -55,6 +60,9 @@ int journal_db_prune(struct journal_db *db, int64_t now_unix_ms, struct err *err
 /* How a job ended; JOB_UNKNOWN is a success. */
 int journal_db_lookup(struct journal_db *db, const struct uuid *id, struct journal_job_row *out_row,
 		      struct err *err) WARN_UNUSED;
+
+/* Fills req->rows, newest first; on failure they stay empty. */
+int journal_db_list_resolved(struct journal_db *db, struct journal_resolved_req *req, struct err *err) WARN_UNUSED;
 
 /* Sets err to what SQLite says about the journal at `path`, returns a negative errno. */
 int journal_db_fail(sqlite3 *sqlite, const char *path, int sqlite_rc, const char *what, struct err *err) WARN_UNUSED;

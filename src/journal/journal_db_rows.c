@@ -5,11 +5,13 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define PRUNE_EVERY_MS   1000
-#define PRUNE_MAX_ROWS   500   /* a commit waits for its part of the pruning; at least as many as come in */
+#define PRUNE_MAX_ROWS   500 /* a commit waits for its part of the pruning; at least as many as come in */
+#define RESOLVED_KEPT    100000
 #define FREE_PAGES_KEPT  16384 /* 64 MiB of 4 KiB pages stay in the file for the jobs to come */
 #define FREE_PAGES_GIVEN "2048"
 
@@ -105,6 +107,14 @@ static int64_t unix_now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static int forget_deaths(struct journal_db *db, const struct uuid *job, const char *store, struct err *err)
+{
+	/* no crash point: in the batch's transaction, which has its own */
+	bind_uuid(db->statements[JOURNAL_DB_FORGET_DEATHS], 1, job);
+	bind_text(db->statements[JOURNAL_DB_FORGET_DEATHS], 2, store);
+	return rows_run(db, JOURNAL_DB_FORGET_DEATHS, "the deaths of a store can't be forgotten", err);
+}
+
 static int end_job(struct journal_db *db, const struct journal_req *req, struct err *err)
 {
 	sqlite3_stmt *statement = db->statements[JOURNAL_DB_END_JOB];
@@ -120,9 +130,50 @@ static int end_job(struct journal_db *db, const struct journal_req *req, struct 
 	(void)sqlite3_bind_int64(statement, 6, req->unix_ms > 0 ? req->unix_ms : unix_now_ms());
 	CRASH_POINT(JOURNAL_JOB_END_BEFORE);
 	rc = rows_run(db, JOURNAL_DB_END_JOB, "the outcome of a job can't be written", err);
-	if (rc == 0)
+	if (rc == 0) {
 		db->n_outcomes += (uint64_t)sqlite3_changes(db->sqlite);
+		rc = forget_deaths(db, &req->saga, NULL, err);
+	}
 	return rc;
+}
+
+static int put_deaths(struct journal_db *db, const struct journal_req *req, struct err *err)
+{
+	/* no crash point: in the batch's transaction, which has its own */
+	if (req->n_deaths == 0)
+		return forget_deaths(db, &req->saga, req->store, err);
+	bind_uuid(db->statements[JOURNAL_DB_PUT_DEATHS], 1, &req->saga);
+	bind_text(db->statements[JOURNAL_DB_PUT_DEATHS], 2, req->store);
+	(void)sqlite3_bind_int64(db->statements[JOURNAL_DB_PUT_DEATHS], 3, req->n_deaths);
+	return rows_run(db, JOURNAL_DB_PUT_DEATHS, "the deaths of a store can't be written", err);
+}
+
+/* Old ones matter to nobody; without a bound a script in a loop would fill the disk. */
+static int prune_resolved(struct journal_db *db, struct err *err)
+{
+	int64_t newest = sqlite3_last_insert_rowid(db->sqlite);
+
+	/* no crash point: in the batch's transaction, which has its own */
+	(void)sqlite3_bind_int64(db->statements[JOURNAL_DB_PRUNE_RESOLVED], 1, newest - RESOLVED_KEPT);
+	return rows_run(db, JOURNAL_DB_PRUNE_RESOLVED, "old resolutions can't be removed", err);
+}
+
+static int put_resolved(struct journal_db *db, const struct journal_req *req, struct err *err)
+{
+	sqlite3_stmt *statement = db->statements[JOURNAL_DB_PUT_RESOLVED];
+	int rc;
+
+	/* no crash point: in the batch's transaction, which has its own */
+	bind_uuid(statement, 1, &req->saga);
+	bind_str(statement, 2, req->document_id);
+	bind_text(statement, 3, req->work);
+	bind_text(statement, 4, req->store);
+	bind_text(statement, 5, req->error);
+	bind_text(statement, 6, req->reason);
+	(void)sqlite3_bind_int64(statement, 7, req->uid);
+	(void)sqlite3_bind_int64(statement, 8, req->unix_ms);
+	rc = rows_run(db, JOURNAL_DB_PUT_RESOLVED, "what was resolved can't be written", err);
+	return rc == 0 ? prune_resolved(db, err) : rc;
 }
 
 int journal_db_begin(struct journal_db *db, struct err *err)
@@ -145,6 +196,10 @@ int journal_db_record(struct journal_db *db, const struct journal_req *req, stru
 	case JOURNAL_JOB_FAILED:
 	case JOURNAL_JOB_DONE:
 		return end_job(db, req, err);
+	case JOURNAL_JOB_DEATHS:
+		return put_deaths(db, req, err);
+	case JOURNAL_RESOLVED:
+		return put_resolved(db, req, err);
 	}
 	MUST(!"a journal operation that is none");
 	return -EINVAL;
@@ -264,5 +319,78 @@ int journal_db_lookup(struct journal_db *db, const struct uuid *id, struct journ
 	else
 		rc = rows_fail(db, stepped, "a job can't be looked up", err);
 	(void)sqlite3_reset(statement); /* repeats the error that `stepped` has */
+	return rc;
+}
+
+/* ---- what was resolved ---- */
+
+/* One allocation for a row and its texts. */
+static struct journal_resolved_row *read_resolved(sqlite3_stmt *statement)
+{
+	struct str texts[5];
+	struct journal_resolved_row *row;
+	size_t n_bytes = 0;
+	char *at;
+
+	for (int i = 0; i < 5; i++) {
+		texts[i] = column_str(statement, 2 + i);
+		n_bytes += texts[i].len + 1;
+	}
+	row = calloc(1, sizeof(*row) + n_bytes);
+	if (row == NULL)
+		return NULL;
+	at = row->texts;
+	for (int i = 0; i < 5; i++) {
+		if (texts[i].len > 0)
+			memcpy(at, texts[i].at, texts[i].len);
+		texts[i].at = at;
+		at += texts[i].len + 1; /* zeroed memory: the NUL is there */
+	}
+	row->place = (uint64_t)sqlite3_column_int64(statement, 0);
+	row->what = (struct journal_resolution){
+		.document_id = texts[0],
+		.work = texts[1].at,
+		.store = texts[2].at,
+		.error = texts[3].at,
+		.reason = texts[4].at,
+		.uid = (uint32_t)sqlite3_column_int64(statement, 7),
+		.unix_ms = sqlite3_column_int64(statement, 8),
+	};
+	return row;
+}
+
+static void free_resolved(struct journal_resolved_req *req)
+{
+	struct list *node;
+
+	while ((node = list_take_first(&req->rows)) != NULL)
+		free(container_of(node, struct journal_resolved_row, node));
+}
+
+int journal_db_list_resolved(struct journal_db *db, struct journal_resolved_req *req, struct err *err)
+{
+	sqlite3_stmt *statement = db->statements[JOURNAL_DB_LIST_RESOLVED];
+	int64_t before = req->before == 0 || req->before > INT64_MAX ? INT64_MAX : (int64_t)req->before;
+	int stepped, rc = 0;
+
+	/* no crash point: reads only */
+	(void)sqlite3_bind_int64(statement, 1, before);
+	(void)sqlite3_bind_int64(statement, 2, req->limit);
+	while (rc == 0 && (stepped = sqlite3_step(statement)) == SQLITE_ROW) {
+		struct journal_resolved_row *row = read_resolved(statement);
+
+		if (row == NULL) {
+			rc = err_set(err, -ENOMEM, "journal %s: out of memory", db->path);
+		} else {
+			list_append(&req->rows, &row->node);
+			if (!uuid_parse(column_str(statement, 1), &row->what.saga))
+				rc = err_set(err, -EINVAL, "journal %s: damaged: a resolution names no saga", db->path);
+		}
+	}
+	if (rc == 0 && stepped != SQLITE_DONE)
+		rc = rows_fail(db, stepped, "resolutions can't be read", err);
+	(void)sqlite3_reset(statement); /* repeats the error that `stepped` has */
+	if (rc != 0)
+		free_resolved(req);
 	return rc;
 }

@@ -5,6 +5,7 @@
 #include "journal/journal_db.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 struct load {
 	sqlite3 *sqlite;
@@ -37,8 +38,34 @@ static int load_intent(const struct load *load, sqlite3_stmt *row, struct err *e
 	return load->intent(load->arg, &found);
 }
 
+/* More stores than there are places can't be: their number is bounded by the same figure. */
+static int load_deaths(const struct load *load, struct journal_job *job, struct err *err)
+{
+	sqlite3_stmt *row = NULL;
+	char id[UUID_TEXT_BYTES];
+	int rc = sqlite3_prepare_v2(load->sqlite, "SELECT store, n FROM deaths WHERE job = ?1", -1, &row, NULL);
+
+	/* no crash point: reads only */
+	uuid_format(&job->id, id);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_text(row, 1, id, UUID_TEXT_BYTES - 1, SQLITE_STATIC);
+	while (rc == SQLITE_OK && (rc = sqlite3_step(row)) == SQLITE_ROW && job->n_deaths < JOURNAL_DEATHS_MAX) {
+		struct journal_deaths *deaths = &job->deaths[job->n_deaths++];
+		struct str store = column_text(row, 0);
+
+		(void)snprintf(deaths->store, sizeof(deaths->store), "%.*s", STR_ARG(store)); /* names are short */
+		deaths->n = (uint32_t)sqlite3_column_int64(row, 1);
+		rc = SQLITE_OK;
+	}
+	(void)sqlite3_finalize(row); /* repeats the error that rc has */
+	if (rc != SQLITE_OK && rc != SQLITE_DONE && rc != SQLITE_ROW)
+		return journal_db_fail(load->sqlite, load->path, rc, "can't be read", err);
+	return 0;
+}
+
 static int load_job(const struct load *load, sqlite3_stmt *row, struct err *err)
 {
+	int rc;
 	struct journal_job found = {
 		.document_id = column_text(row, 1),
 		.is_delete = sqlite3_column_int(row, 2) != 0,
@@ -49,7 +76,8 @@ static int load_job(const struct load *load, sqlite3_stmt *row, struct err *err)
 		return err_set(err, -EINVAL, "journal %s: damaged: a job's id is \"%.*s\", which is no UUID",
 			       load->path, STR_ARG(column_text(row, 0)));
 	found.job_json = (struct str){bytes != NULL ? bytes : "", (size_t)sqlite3_column_bytes(row, 3)};
-	return load->job(load->arg, &found);
+	rc = load_deaths(load, &found, err);
+	return rc == 0 ? load->job(load->arg, &found) : rc;
 }
 
 static int load_rows(const struct load *load, const char *sql,

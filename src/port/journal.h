@@ -21,20 +21,40 @@ enum journal_op {
 	JOURNAL_CLOSE,      /* nothing is left to do for saga `saga` */
 	JOURNAL_ACCEPT,     /* job `saga` with its bytes: from the commit on it survives anything */
 	JOURNAL_JOB_FAILED, /* job `saga` failed for good: remembered with code and reason, its bytes go */
-	JOURNAL_JOB_DONE    /* job `saga` is done; `made` is the saga that did it */
+	JOURNAL_JOB_DONE,   /* job `saga` is done; `made` is the saga that did it */
+	JOURNAL_JOB_DEATHS, /* `store` has died n_deaths times in a row with job `saga` alone in its hands; 0: forget it
+			     */
+	JOURNAL_RESOLVED    /* an operator has said that work of `saga` is settled: kept for those who ask why */
+};
+
+/* What an operator has settled. */
+struct journal_resolution {
+	struct uuid saga;
+	struct str document_id;
+	const char *work;  /* "remove", "publish", "apply", or "job": an accepted job that was given up */
+	const char *store; /* "": of a job */
+	const char *error; /* the last one of the work; "" when there was none */
+	const char *reason;
+	uint32_t uid; /* of the operator's process */
+	int64_t unix_ms;
 };
 
 struct journal_req {
 	enum journal_op op;     /* in */
 	struct uuid saga;       /* in: the saga, or the job's id */
 	struct uuid made;       /* in: JOB_DONE: the saga that did it */
-	struct str document_id; /* in: INTENT, ACCEPT. Borrowed until done() */
+	struct str document_id; /* in: INTENT, ACCEPT, RESOLVED. Borrowed until done() */
 	uint32_t n_chunks;      /* in: INTENT: of the version it writes, 0 for a delete */
 	int64_t unix_ms;        /* in: when */
 	struct str job_json;    /* in: ACCEPT: what request_parse_job() takes. Borrowed until done() */
 	bool is_delete;         /* in: ACCEPT, INTENT */
 	const char *code;       /* in: JOB_FAILED; static or kept until done() */
-	const char *reason;     /* in: JOB_FAILED; kept until done() */
+	const char *reason;     /* in: JOB_FAILED, RESOLVED; kept until done() */
+	const char *store;      /* in: JOB_DEATHS, RESOLVED; static */
+	uint32_t n_deaths;      /* in: JOB_DEATHS */
+	const char *work;       /* in: RESOLVED: as in struct journal_resolution, as the next two; static */
+	const char *error;      /* in: RESOLVED; kept until done() */
+	uint32_t uid;           /* in: RESOLVED */
 	/* Out: 0 means durable. Anything else: the journal has failed, as all later submits will, and the daemon must
 	 * stop: what the file holds is known only by opening it again. */
 	int rc;
@@ -53,11 +73,21 @@ struct journal_intent {
 	int64_t unix_ms; /* of the abort, or of the intent */
 };
 
+#define JOURNAL_DEATHS_MAX 16
+
+/* A store that did not survive a job, and how often in a row. */
+struct journal_deaths {
+	char store[16];
+	uint32_t n;
+};
+
 struct journal_job {
 	struct uuid id;
 	struct str document_id;
 	struct str job_json;
 	bool is_delete;
+	struct journal_deaths deaths[JOURNAL_DEATHS_MAX];
+	uint32_t n_deaths; /* rows of `deaths` */
 };
 
 /* How an accepted job ended, or that it hasn't. */
@@ -78,10 +108,28 @@ struct journal_lookup_req {
 	struct list node;
 };
 
+struct journal_resolved_row {
+	struct list node;
+	uint64_t place; /* in the order of their making, from 1 */
+	struct journal_resolution what;
+	char texts[];
+};
+
+/* A page of what operators have settled, newest first. */
+struct journal_resolved_req {
+	uint64_t before;  /* in: rows of a smaller place only; 0: from the newest */
+	uint32_t limit;   /* in: 1..1000 */
+	struct list rows; /* out: struct journal_resolved_row, newest first; the caller frees each */
+	int rc;           /* out */
+	void (*done)(struct journal_resolved_req *req); /* exactly once, later */
+	struct list node;
+};
+
 struct journal_ops {
 	/* `req` with done == NULL is taken: the journal copies what it needs before it returns. */
 	void (*submit)(struct journal *journal, struct journal_req *req);
 	void (*lookup)(struct journal *journal, struct journal_lookup_req *req);
+	void (*resolved)(struct journal *journal, struct journal_resolved_req *req);
 	/* Blocking, before the loop runs: calls back for each open intent, then for each waiting job in the order of
 	 * their acceptance. What is passed is borrowed for the call. A callback's non-zero value ends the walk and is
 	 * returned. */

@@ -121,6 +121,24 @@ static void write_job_end(struct sim_disk *disk, const struct record *record, en
 	job->json = NULL;
 }
 
+static void write_deaths(struct sim_disk *disk, const struct journal_req *req)
+{
+	struct journal_deaths *deaths;
+	struct disk_job *job;
+	uint32_t i = 0;
+
+	HASH_FIND(hh, disk->jobs, &req->saga, sizeof(req->saga), job);
+	if (job == NULL || job->row.state != JOB_WAITING)
+		return;
+	while (i < job->n_deaths && strcmp(job->deaths[i].store, req->store) != 0)
+		i++;
+	MUST(i < JOURNAL_DEATHS_MAX && strlen(req->store) < sizeof(deaths->store));
+	deaths = &job->deaths[i];
+	job->n_deaths += i == job->n_deaths;
+	strcpy(deaths->store, req->store);
+	deaths->n = req->n_deaths;
+}
+
 static void write_record(struct sim_disk *disk, const struct record *record)
 {
 	switch (record->copy.op) {
@@ -141,6 +159,11 @@ static void write_record(struct sim_disk *disk, const struct record *record)
 		break;
 	case JOURNAL_JOB_DONE:
 		write_job_end(disk, record, JOB_DONE);
+		break;
+	case JOURNAL_JOB_DEATHS:
+		write_deaths(disk, &record->copy);
+		break;
+	case JOURNAL_RESOLVED: /* for people only: nothing here asks for it */
 		break;
 	}
 }
@@ -238,7 +261,8 @@ static char *copy_text(struct str text)
 
 static void port_submit(struct journal *journal, struct journal_req *req)
 {
-	static const char *const names[] = {"intent", "aborted", "close", "accept", "job failed", "job done"};
+	static const char *const names[] = {"intent",     "aborted",  "close",      "accept",
+					    "job failed", "job done", "job deaths", "resolved"};
 	struct journal_port *port = container_of(journal, struct journal_port, journal);
 	struct record *record = calloc(1, sizeof(*record));
 
@@ -286,6 +310,13 @@ static void port_lookup(struct journal *journal, struct journal_lookup_req *req)
 	world_after(&port->daemon->sim->world, &port->looked_up, NS_PER_MS);
 }
 
+static void port_resolved(struct journal *journal, struct journal_resolved_req *req)
+{
+	(void)journal;
+	(void)req;
+	MUST(!"no operator asks in here");
+}
+
 static const char *doc_text(uint32_t doc)
 {
 	static const char *const texts[DOCS_MAX] = {"doc-0",  "doc-1",  "doc-2",  "doc-3", "doc-4",  "doc-5",
@@ -327,7 +358,9 @@ static int port_load(struct journal *journal, int (*intent)(void *arg, const str
 			.document_id = str_of(doc_text(at->doc)),
 			.job_json = str_of(at->json),
 			.is_delete = at->is_delete,
+			.n_deaths = at->n_deaths,
 		};
+		memcpy(waiting.deaths, at->deaths, sizeof(waiting.deaths));
 		if (at->row.state == JOB_WAITING)
 			rc = job(arg, &waiting);
 	}
@@ -342,7 +375,7 @@ static void port_close(struct journal *journal, void (*closed)(void *arg), void 
 
 void journal_port_init(struct journal_port *port, struct sim_disk *disk, struct daemon *daemon)
 {
-	static const struct journal_ops ops = {port_submit, port_lookup, port_load, port_close};
+	static const struct journal_ops ops = {port_submit, port_lookup, port_resolved, port_load, port_close};
 
 	*port = (struct journal_port){
 		.journal = {.ops = &ops, .id = disk->id},

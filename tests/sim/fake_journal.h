@@ -30,6 +30,8 @@ struct disk_job {
 	bool is_delete;
 	char *json; /* NULL when it has ended */
 	struct journal_job_row row;
+	struct journal_deaths deaths[JOURNAL_DEATHS_MAX];
+	uint32_t n_deaths;
 	UT_hash_handle hh; /* in the order of acceptance */
 };
 
