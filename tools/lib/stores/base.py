@@ -171,6 +171,10 @@ class Store:
             self._stop()
             self._wipe()
 
+    def change_password(self, secret):
+        """Another secret from the next start on, for a server that takes it from its environment."""
+        self._save({**self.state(), "password": secret})
+
     def env(self):
         """The environment variables that lead a client to this server, up or not."""
         return self.variables(self.state())
