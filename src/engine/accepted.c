@@ -89,6 +89,18 @@ static void accepted_note_end(struct accepted *accepted, const struct outcome *o
 	journal->ops->submit(journal, &req);
 }
 
+static void accepted_log_failure(struct engine *engine, const struct uuid *job, struct str document_id, enum code code,
+				 const char *reason)
+{
+	char text[UUID_TEXT_BYTES];
+
+	uuid_format(job, text);
+	log_with(engine->log, LOG_ERROR_LEVEL, LOG_JOB_FAILED,
+		 LOG_FIELDS({"document", document_id}, {"job", str_of(text)}, {"code", str_of(code_name(code))},
+			    {"reason", str_of(reason)}),
+		 "accepted job failed for good");
+}
+
 /* An attempt ended. What a later try may mend is tried again, for ever; the acceptance promised no less. */
 static void accepted_on_outcome(struct engine_job *job, const struct outcome *outcome)
 {
@@ -104,8 +116,8 @@ static void accepted_on_outcome(struct engine_job *job, const struct outcome *ou
 	}
 	accepted_note_end(accepted, outcome);
 	if (outcome->kind == OUTCOME_FAILED)
-		log_error(engine->log, "accepted job of document \"%.*s\" failed for good: %s: %s",
-			  STR_ARG(accepted->job.document_id), code_name(outcome->code), outcome->err.text);
+		accepted_log_failure(engine, &accepted->id, accepted->job.document_id, outcome->code,
+				     outcome->err.text);
 	accepted->is_ended = true;
 	lock_release(&engine->documents, &accepted->lock);
 }
@@ -248,8 +260,7 @@ static void accepted_fail_unreadable(struct engine *engine, const struct journal
 		.reason = fault->err.text,
 	};
 
-	log_error(engine->log, "accepted job of document \"%.*s\" can't be taken up again: %s",
-		  STR_ARG(found->document_id), fault->err.text);
+	accepted_log_failure(engine, &found->id, found->document_id, fault->code, fault->err.text);
 	engine->journal->ops->submit(engine->journal, &req);
 }
 

@@ -1,6 +1,8 @@
 /* From the end of a saga to the outcome that its client reads. */
 #include "run.h"
 
+#include "engine/story.h"
+
 /* A client that was refused for load or an outage comes back no sooner than this. */
 #define ANSWER_RETRY_AFTER_MS 1000
 
@@ -99,6 +101,7 @@ void run_answer(struct run *run)
 	answer_fill(run, &outcome);
 	meter_answer(&run->engine->meter, &outcome, run->document_id, run->engine->now.mono_ns - run->started_ns,
 		     run->engine->now.unix_ms);
+	story_tell(run, &outcome);
 	run->job = NULL;
 	job->done(job, &outcome);
 }

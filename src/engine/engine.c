@@ -33,6 +33,7 @@ struct engine_config engine_config_default(void)
 		.parked_retry_ms = 600000,
 		.keep_outcomes_ms = 86400000,
 		.cache_ttl_s = 3600,
+		.slow_saga_ms = 2000,
 		.limits = document_limits_default(),
 	};
 }

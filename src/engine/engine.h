@@ -43,6 +43,8 @@ struct engine_config {
 	uint64_t parked_retry_ms;  /* how rarely */
 	uint64_t keep_outcomes_ms; /* ledger rows older than this are deleted */
 	uint32_t cache_ttl_s;      /* of a put that names none */
+	uint64_t slow_saga_ms;     /* one that takes longer is logged with its story; 0: none is */
+	bool log_successes;        /* at level info instead of debug */
 	struct document_limits limits; /* for accepted jobs, which are parsed again after a restart */
 };
 

@@ -1,5 +1,7 @@
 #include "errand.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define BIT(i)                ((uint32_t)1 << (i))
@@ -175,7 +177,7 @@ static void errand_pay(struct errand_chore *chore, uint32_t store)
 static void errand_park(struct errand_chore *chore, uint32_t store)
 {
 	struct errand *errand = chore->errand;
-	char text[UUID_TEXT_BYTES];
+	char text[UUID_TEXT_BYTES], tries[16];
 
 	if (chore->is_parked)
 		return;
@@ -184,9 +186,30 @@ static void errand_park(struct errand_chore *chore, uint32_t store)
 	meter_parked(&errand->engine->meter, store, errand->engine->senders[store].store->name, &errand->saga,
 		     errand->document_id, &chore->send.write.err, errand->engine->now.unix_ms);
 	uuid_format(&errand->saga, text);
-	log_error(errand->engine->log, "parked: %s of saga %s of document \"%.*s\" at %s failed %u times: %s",
-		  errand_op_name(errand->op), text, STR_ARG(errand->document_id),
-		  errand->engine->senders[store].store->name, chore->tries, chore->send.write.err.text);
+	(void)snprintf(tries, sizeof(tries), "%" PRIu32, chore->tries); /* fits */
+	log_with(errand->engine->log, LOG_ERROR_LEVEL, LOG_WORK_PARKED,
+		 LOG_FIELDS({"document", errand->document_id}, {"saga", str_of(text)},
+			    {"store", str_of(errand->engine->senders[store].store->name)},
+			    {"op", str_of(errand_op_name(errand->op))}, {"tries", str_of(tries)},
+			    {"reason", str_of(chore->send.write.err.text)}),
+		 "parked");
+}
+
+/* Who was woken by a parked piece of work wants to know that it is done after all. */
+static void errand_unpark(struct errand_chore *chore, uint32_t store)
+{
+	struct errand *errand = chore->errand;
+	const char *name = errand->engine->senders[store].store->name;
+	char text[UUID_TEXT_BYTES];
+
+	chore->is_parked = false;
+	errand->engine->n_parked--;
+	meter_unparked(&errand->engine->meter, store, name, &errand->saga);
+	uuid_format(&errand->saga, text);
+	log_with(errand->engine->log, LOG_INFO_LEVEL, LOG_WORK_DONE,
+		 LOG_FIELDS({"document", errand->document_id}, {"saga", str_of(text)}, {"store", str_of(name)},
+			    {"op", str_of(errand_op_name(errand->op))}),
+		 "no longer parked: done");
 }
 
 static void errand_on_failed(struct errand_chore *chore, uint32_t store)
@@ -220,12 +243,8 @@ static void errand_on_done(struct send *send)
 		errand_on_failed(chore, store);
 		return;
 	}
-	if (chore->is_parked) {
-		errand->engine->n_parked--;
-		meter_unparked(&errand->engine->meter, store, errand->engine->senders[store].store->name,
-			       &errand->saga);
-	}
-	chore->is_parked = false;
+	if (chore->is_parked)
+		errand_unpark(chore, store);
 	errand->engine->n_owed[store]--;
 	errand->due &= ~BIT(store);
 	errand_pay(chore, store);

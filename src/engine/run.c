@@ -384,10 +384,12 @@ free_run:
 static void run_measure(struct run *run, enum saga_state before)
 {
 	struct engine *engine = run->engine;
+	uint64_t spent_ns = engine->now.mono_ns - run->entered_ns;
 
 	if (run->saga.state == before)
 		return;
-	histogram_add(&engine->meter.state_ns[before], engine->now.mono_ns - run->entered_ns);
+	histogram_add(&engine->meter.state_ns[before], spent_ns);
+	run->spent_ns[before] += spent_ns;
 	run->entered_ns = engine->now.mono_ns;
 }
 

@@ -33,8 +33,9 @@ struct run {
 	struct lock_wait lock; /* the document's; unused when an accepted job holds it over its attempts */
 	struct lock_wait key_lock;
 	struct timer deadline;
-	uint64_t started_ns; /* admitted; of an accepted job: this attempt began */
-	uint64_t entered_ns; /* its state */
+	uint64_t started_ns;            /* admitted; of an accepted job: this attempt began */
+	uint64_t entered_ns;            /* its state */
+	uint64_t spent_ns[SAGA_STATES]; /* in each state, until it left it */
 	struct timer truth_timer;
 	uint32_t truth_op; /* what waits on it, an enum saga_action_kind */
 	struct read_item read;

@@ -47,7 +47,8 @@ static void run_act_rename(struct run *run)
 
 static void run_act_read(struct run *run)
 {
-	run->read.read = (struct truth_read){.document_id = run->document_id, .idempotency_key = run->key};
+	run->read.read = (struct truth_read){
+		.document_id = run->document_id, .idempotency_key = run->key, .err = run->read.read.err};
 	run->n_out++;
 	desk_push_read(&run->engine->desk, &run->read);
 }
@@ -63,6 +64,7 @@ static void run_act_send(struct run *run, uint32_t store, enum leg_op op)
 		.document = run->document,
 		.n_chunks = run->document->n_chunks,
 		.cache_ttl_s = run->cache_ttl_s,
+		.err = leg->send.write.err, /* of the try before: the story tells it */
 	};
 	run->n_out++;
 	sender_push(run_sender(run, store), &leg->send);
@@ -77,6 +79,7 @@ static void run_act_remove(struct run *run, uint32_t store)
 		.saga = run->saga.replaced,
 		.document_id = run->document_id,
 		.n_chunks = run->saga.replaced_chunks,
+		.err = leg->old.write.err,
 	};
 	run->n_out++;
 	sender_push(run_sender(run, store), &leg->old);
@@ -122,6 +125,7 @@ static void run_act_pivot(struct run *run)
 		.expected = run->saga.replaced,
 		.debts = run->debts,
 		.n_debts = run_list_debts(run),
+		.err = pivot->err,
 	};
 	memcpy(pivot->content_hash, run->saga.plan.content_hash, DIGEST_BYTES);
 	run->n_out++;

@@ -2,7 +2,6 @@
  * only its answer is dropped. */
 #include "dispatch_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,29 +50,14 @@ static void call_destroy(struct call *call)
 
 /* ---- document.put, document.delete ---- */
 
-/* Refusals at the door name no saga, and under load there are many of them: counted, and logged for debugging only. */
-static enum log_level failure_level(const struct outcome *outcome)
+/* Refusals at the door name no saga, and under load there are many of them: counted, and logged for debugging only. The
+ * engine tells of sagas. */
+static void refusal_log(struct call *call, const struct outcome *outcome)
 {
-	return uuid_is_nil(&outcome->saga) ? LOG_DEBUG_LEVEL : LOG_WARN_LEVEL;
-}
-
-static void failure_log(struct call *call, const struct outcome *outcome)
-{
-	char saga[UUID_TEXT_BYTES], tries[16];
-	bool has_saga = !uuid_is_nil(&outcome->saga);
-
-	uuid_format(&outcome->saga, saga);
-	(void)snprintf(tries, sizeof(tries), "%u", outcome->n_tries); /* ten digits at most */
-	sink_event(call->dispatch->sink, failure_level(outcome), has_saga ? "saga failed" : "job refused",
-		   (const struct sink_field[]){
-			   {"document", call->document_id},
-			   {"saga", has_saga ? str_of(saga) : STR_NONE},
-			   {"code", str_of(code_name(outcome->code))},
-			   {"store", str_of(outcome->store)},
-			   {"tries", outcome->n_tries > 0 ? str_of(tries) : STR_NONE},
-			   {"reason", str_of(outcome->err.text)},
-		   },
-		   6);
+	log_with(&call->dispatch->sink->log, LOG_DEBUG_LEVEL, LOG_JOB_REFUSED,
+		 LOG_FIELDS({"document", call->document_id}, {"code", str_of(code_name(outcome->code))},
+			    {"store", str_of(outcome->store)}, {"reason", str_of(outcome->err.text)}),
+		 "job refused");
 }
 
 static void call_job_done(struct engine_job *job, const struct outcome *outcome)
@@ -81,8 +65,8 @@ static void call_job_done(struct engine_job *job, const struct outcome *outcome)
 	struct call *call = container_of(job, struct call, job);
 	struct buf answer = {0};
 
-	if (outcome->kind == OUTCOME_FAILED)
-		failure_log(call, outcome);
+	if (outcome->kind == OUTCOME_FAILED && uuid_is_nil(&outcome->saga))
+		refusal_log(call, outcome);
 	reply_outcome(&answer, call->caller.id_json, call->document_id, outcome);
 	caller_answer(&call->caller, &answer);
 	call_destroy(call);

@@ -43,9 +43,15 @@ struct config {
 		struct config_ids admin_uids;
 		char *journal;
 		char *instance;
-		char *log_level; /* one of log_level_name() */
 		uint64_t drain_timeout_ms;
 	} daemon;
+	struct {
+		char *level;           /* one of log_level_name() */
+		char *format;          /* auto, logfmt, json or journald */
+		uint64_t slow_saga_ms; /* 0: none is */
+		bool successes;
+		uint64_t repeats; /* 0: no bound */
+	} log;
 	struct {
 		char *listen;
 		uint64_t check_interval_ms; /* 0: never */

@@ -21,6 +21,7 @@
 
 const struct config_section config_sections[] = {
 	{"daemon", "The daemon itself: where it listens, who may connect, where its journal is."},
+	{"log", "What is logged, and in which form. Document text, embeddings and secrets never are."},
 	{"operations", "What operators see: metrics for Prometheus, health checks and a status page, over HTTP, for "
 		       "reading only."},
 	{"limits", "What a client may send, and how much work the daemon takes at once. What goes beyond is refused by "
@@ -63,12 +64,26 @@ const struct config_key config_keys[] = {
 		 "that keeps what fsync() was told to keep: not on tmpfs, not on a network file system."},
 	{"daemon", "instance", CONFIG_TEXT, AT(daemon.instance), .fallback = "sagad", .min = 1, .max = 16,
 	 .help = "The name of this daemon's connections in pg_stat_activity: lower-case letters, digits, _ and -."},
-	{"daemon", "log_level", CONFIG_CHOICE, AT(daemon.log_level), .is_reloadable = true, .fallback = "info",
-	 .choices = "debug|info|warn|error", .help = "Log lines below this level are not written."},
 	{"daemon", "drain_timeout", CONFIG_DURATION, AT(daemon.drain_timeout_ms), .is_reloadable = true,
 	 .fallback = "30s", .max = 60 * MIN,
 	 .help = "How long a stop waits for the jobs that run. What is not done by then is finished or taken back by "
 		 "the next start."},
+
+	/* ---- log ---- */
+	{"log", "level", CONFIG_CHOICE, AT(log.level), .is_reloadable = true, .fallback = "info",
+	 .choices = "debug|info|warn|error", .help = "Lines below this level are not written."},
+	{"log", "format", CONFIG_CHOICE, AT(log.format), .is_reloadable = true, .fallback = "auto",
+	 .choices = "auto|logfmt|json|journald",
+	 .help = "logfmt and json: lines on standard error. journald: systemd's journal with fields of its own "
+		 "(SAGA_ID, DOCUMENT_ID, STORE, CODE). auto: journald when standard error leads to the journal, else "
+		 "logfmt."},
+	{"log", "slow_saga", CONFIG_DURATION, AT(log.slow_saga_ms), .is_reloadable = true, .fallback = "2s", .max = DAY,
+	 .help = "A saga that takes longer is logged with the time of each of its stages. 0: none is."},
+	{"log", "successes", CONFIG_BOOL, AT(log.successes), .is_reloadable = true, .fallback = "false",
+	 .help = "Log also each saga that ended well; otherwise they are there at level debug only."},
+	{"log", "repeats", CONFIG_COUNT, AT(log.repeats), .is_reloadable = true, .fallback = "5", .max = 1000000,
+	 .help = "Lines of the same kind, code and store that are written within 10 s; further ones are counted, and "
+		 "one line tells how many they were. 0: all are written."},
 
 	/* ---- operations ---- */
 	{"operations", "listen", CONFIG_TEXT, AT(operations.listen), .fallback = "127.0.0.1:7242", .max = 64,

@@ -386,7 +386,7 @@ static void daemon_say_started(struct daemon *daemon)
 
 	log_info(daemon->log, "sagad %s started: pid %d, jobs on %s, administration on %s, journal %s", SAGAD_VERSION,
 		 (int)getpid(), daemon->sockets.jobs_place, daemon->sockets.admin_place, config->daemon.journal);
-	service_start(&daemon->service, &daemon->loop, daemon->engine, daemon->log);
+	service_start(&daemon->service, &daemon->loop, daemon->engine, daemon->sink);
 }
 
 enum daemon_exit daemon_run(struct config *config, const struct daemon_options *options, struct sink *sink)

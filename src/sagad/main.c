@@ -2,6 +2,7 @@
 #include "sagad/config.h"
 #include "sagad/crash.h"
 #include "sagad/daemon.h"
+#include "sagad/settings.h"
 #include "sagad/sink.h"
 #include "sagad/version.h"
 
@@ -26,7 +27,7 @@ enum option_key {
 struct arguments {
 	struct config_sources sources;
 	const char *options[OPTIONS_MAX];
-	char *log_level; /* as an option "daemon.log_level=..."; owned */
+	char *log_level; /* as an option "log.level=..."; owned */
 	bool check_config;
 	bool print_template;
 	bool print_version;
@@ -38,8 +39,7 @@ static const struct argp_option argument_options[] = {
 	{"config", 'c', "FILE", 0, "Read this file instead of " CONFIG_DEFAULT_FILE " (which may be missing)", 0},
 	{"option", 'o', "SECTION.KEY=VALUE", 0, "Set a key of the configuration, over file and environment; repeatable",
 	 0},
-	{"log-level", OPTION_LOG_LEVEL, "LEVEL", 0, "debug, info, warn or error; the same as -o daemon.log_level=LEVEL",
-	 0},
+	{"log-level", OPTION_LOG_LEVEL, "LEVEL", 0, "debug, info, warn or error; the same as -o log.level=LEVEL", 0},
 	{"take-over", OPTION_TAKE_OVER, NULL, 0,
 	 "Become the owner of the database although a daemon with another journal is still connected to it. What that "
 	 "daemon has under way is then known to its journal only",
@@ -104,7 +104,7 @@ static error_t argument_parse(int key, char *value, struct argp_state *state)
 		return 0;
 	case OPTION_LOG_LEVEL:
 		free(arguments->log_level);
-		if (asprintf(&arguments->log_level, "daemon.log_level=%s", value) < 0)
+		if (asprintf(&arguments->log_level, "log.level=%s", value) < 0)
 			argp_failure(state, DAEMON_EXIT_FAILED, ENOMEM, "--log-level");
 		return 0;
 	case OPTION_TAKE_OVER:
@@ -178,10 +178,12 @@ static enum daemon_exit serve(struct config *config, const struct arguments *arg
 {
 	static struct sink sink;
 	static struct daemon_options options;
+	const struct sink_config sink_config = settings_sink(config);
+	enum daemon_exit code;
 
 	options = (struct daemon_options){&arguments->sources, arguments->take_over, arguments->replace};
 
-	sink_init(&sink, sink_level_of(config->daemon.log_level));
+	sink_init(&sink, &sink_config);
 	(void)signal(SIGPIPE, SIG_IGN); /* sockets and pipes break; whoever writes is told by EPIPE */
 	(void)signal(SIGHUP, SIG_IGN);  /* until the daemon can reload: one that comes early must not end it */
 	(void)signal(SIGXFSZ, SIG_IGN); /* under LimitFSIZE= the journal is told by EFBIG, and halts the daemon */
@@ -190,7 +192,9 @@ static enum daemon_exit serve(struct config *config, const struct arguments *arg
 	if (!crash_arm())
 		return DAEMON_EXIT_USAGE;
 #endif
-	return daemon_run(config, &options, &sink);
+	code = daemon_run(config, &options, &sink);
+	sink_flush(&sink);
+	return code;
 }
 
 int main(int argc, char **argv)

@@ -55,19 +55,21 @@ static void names_append(struct buf *out, const char *before, const size_t *inde
 }
 
 /* Written when the old level or the new one lets it through. */
-static void log_changes(struct log *log, const struct config *config, const struct config_changes *changes)
+static void log_changes(struct sink *sink, const struct config *config, const struct config_changes *changes)
 {
-	enum log_level level = sink_level_of(config->daemon.log_level);
+	const struct sink_config made = settings_sink(config);
+	enum log_level before = sink->log.level;
 	struct buf text = {0};
 
 	names_append(&text, "; changed: ", changes->applied, changes->n_applied);
 	names_append(&text, "; needs a restart: ", changes->pending, changes->n_pending);
 	if (text.at == NULL)
 		buf_append_text(&text, "; nothing has changed");
-	if (level < log->level)
-		log->level = level;
-	log_info(log, "the configuration was read again%s", text.failed ? "" : text.at);
-	log->level = level;
+	sink_reconfigure(sink, &made);
+	if (before < sink->log.level)
+		sink->log.level = before;
+	log_info(&sink->log, "the configuration was read again%s", text.failed ? "" : text.at);
+	sink->log.level = sink_level_of(made.level);
 	buf_fini(&text);
 }
 
@@ -96,7 +98,7 @@ int reload(struct config *config, const struct config_sources *sources, const st
 	rc = config_reload(config, sources, out_changes, out_faults);
 	if (rc == 0) {
 		apply(config, targets, out_changes);
-		log_changes(log, config, out_changes);
+		log_changes(targets->sink, config, out_changes);
 	} else if (rc == -ENOMEM) {
 		log_error(log, "no memory to read the configuration again; the old one stays in force");
 	} else {

@@ -51,6 +51,7 @@ static void summary_due(uv_timer_t *timer)
 
 	engine_stats(service->engine, &stats);
 	summary_tell(service, &stats);
+	sink_tick(service->sink);
 }
 
 /* From the loop itself: when it hangs, this stops, and systemd ends the process; the journal makes that safe. */
@@ -69,9 +70,9 @@ static void blocked_watch(struct service *service, const struct engine_stats *st
 		return;
 	service->blocked = blocked;
 	if (blocked != NULL)
-		log_error(service->log, "admission has stopped: %s", blocked);
+		log_error(&service->sink->log, "admission has stopped: %s", blocked);
 	else
-		log_info(service->log, "admission goes on");
+		log_info(&service->sink->log, "admission goes on");
 	summary_tell(service, stats);
 }
 
@@ -84,12 +85,12 @@ void service_watch(struct service *service, const struct engine_stats *stats)
 	summary_tell(service, stats);
 }
 
-void service_start(struct service *service, uv_loop_t *loop, struct engine *engine, struct log *log)
+void service_start(struct service *service, uv_loop_t *loop, struct engine *engine, struct sink *sink)
 {
 	uint64_t watchdog_ms = notify_watchdog_ms();
 	uint64_t beat_ms = watchdog_ms / 3 + 1; /* two may be late */
 
-	*service = (struct service){.engine = engine, .log = log, .phase = ENGINE_CLAIMING};
+	*service = (struct service){.engine = engine, .sink = sink, .phase = ENGINE_CLAIMING};
 	MUST(uv_timer_init(loop, &service->summary) == 0);
 	MUST(uv_timer_init(loop, &service->watchdog) == 0);
 	MUST(uv_timer_start(&service->summary, summary_due, SUMMARY_MS, SUMMARY_MS) == 0);

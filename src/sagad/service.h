@@ -3,15 +3,15 @@
 #ifndef SAGAD_SAGAD_SERVICE_H
 #define SAGAD_SAGAD_SERVICE_H
 
-#include "base/log.h"
 #include "engine/engine.h"
+#include "sagad/sink.h"
 
 #include <stdbool.h>
 #include <uv.h>
 
 struct service {
 	struct engine *engine; /* borrowed */
-	struct log *log;       /* borrowed */
+	struct sink *sink;     /* borrowed */
 	uv_timer_t summary;
 	uv_timer_t watchdog;
 	enum engine_phase phase; /* as last seen */
@@ -20,7 +20,7 @@ struct service {
 };
 
 /* Says READY and begins to tell. Everything is borrowed until service_close(). */
-void service_start(struct service *service, uv_loop_t *loop, struct engine *engine, struct log *log);
+void service_start(struct service *service, uv_loop_t *loop, struct engine *engine, struct sink *sink);
 
 /* Looks at the engine, after each of its turns. */
 void service_watch(struct service *service, const struct engine_stats *stats);

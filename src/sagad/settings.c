@@ -44,7 +44,18 @@ struct engine_config settings_engine(const struct config *config)
 		.parked_retry_ms = config->timeouts.parked_retry_ms,
 		.keep_outcomes_ms = config->timeouts.keep_outcomes_ms,
 		.cache_ttl_s = (uint32_t)(config->timeouts.cache_ttl_ms / 1000),
+		.slow_saga_ms = config->log.slow_saga_ms,
+		.log_successes = config->log.successes,
 		.limits = settings_limits(config),
+	};
+}
+
+struct sink_config settings_sink(const struct config *config)
+{
+	return (struct sink_config){
+		.level = config->log.level,
+		.format = config->log.format,
+		.repeats = (uint32_t)config->log.repeats,
 	};
 }
 

@@ -8,9 +8,11 @@
 #include "port/store.h"
 #include "proto/document.h"
 #include "sagad/config.h"
+#include "sagad/sink.h"
 
 struct document_limits settings_limits(const struct config *config);
 struct engine_config settings_engine(const struct config *config);
+struct sink_config settings_sink(const struct config *config);
 struct store_schema settings_schema(const struct config *config);
 
 /* What both sockets have in common with `config`, without access, path and mode. */

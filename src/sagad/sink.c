@@ -1,9 +1,9 @@
 #include "sink.h"
 
-#include "base/buf.h"
+#include "base/logform.h"
+#include "sagad/journald.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Values longer than this are cut: an id has up to 512 bytes, an error's text 384. */
-#define SINK_VALUE_BYTES 512
-
-/* Does standard error lead to the journal? JOURNAL_STREAM is "device:inode" of the stream, and it is inherited by
- * children whose standard error is another one. */
+/* Does standard error lead to the journal? JOURNAL_STREAM is "device:inode" of the stream (systemd.exec(5)), and it is
+ * inherited by children whose standard error is another one. */
 static bool stderr_is_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
@@ -27,67 +24,26 @@ static bool stderr_is_journal(void)
 	return fstat(STDERR_FILENO, &info) == 0 && info.st_dev == device && info.st_ino == inode;
 }
 
-/* syslog(3)'s numbers. */
-static int level_priority(enum log_level level)
-{
-	switch (level) {
-	case LOG_DEBUG_LEVEL:
-		return 7;
-	case LOG_INFO_LEVEL:
-		return 6;
-	case LOG_WARN_LEVEL:
-		return 4;
-	case LOG_ERROR_LEVEL:
-		return 3;
-	}
-	MUST(!"a log level that is none");
-	return 3;
-}
-
-static void append_time(struct buf *out)
+static const char *time_now(char text[40])
 {
 	struct timespec now;
 	struct tm parts;
-	char text[32];
+	size_t n;
 
 	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail with this clock */
-	if (gmtime_r(&now.tv_sec, &parts) == NULL || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts) == 0)
-		return;
-	buf_append_format(out, "time=%s.%03ldZ ", text, now.tv_nsec / 1000000);
+	if (gmtime_r(&now.tv_sec, &parts) == NULL)
+		return NULL;
+	n = strftime(text, 40, "%Y-%m-%dT%H:%M:%S", &parts);
+	(void)snprintf(text + n, 40 - n, ".%03ldZ", now.tv_nsec / 1000000); /* fits */
+	return text;
 }
 
-static bool value_is_plain(struct str value)
+static uint64_t monotonic_ns(void)
 {
-	for (size_t i = 0; i < value.len; i++) {
-		unsigned char c = (unsigned char)value.at[i];
+	struct timespec now;
 
-		if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f)
-			return false;
-	}
-	return value.len > 0;
-}
-
-/* Clients name documents: nothing they send may begin a line of its own or reach a terminal as a command. */
-static void append_value(struct buf *out, struct str value)
-{
-	size_t len = value.len < SINK_VALUE_BYTES ? value.len : SINK_VALUE_BYTES;
-
-	if (value_is_plain(value) && len == value.len) {
-		buf_append_str(out, value);
-		return;
-	}
-	buf_append_text(out, "\"");
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)value.at[i];
-
-		if (c == '"' || c == '\\')
-			buf_append_format(out, "\\%c", c);
-		else if (c < ' ' || c == 0x7f)
-			buf_append_format(out, "\\x%02x", c);
-		else
-			buf_append(out, &value.at[i], 1);
-	}
-	buf_append_text(out, len < value.len ? "...\"" : "\"");
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail with this clock */
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 /* A line that can't be written is lost: there is nowhere to say so. A blocked pipe blocks the daemon, as it does every
@@ -105,38 +61,73 @@ static void line_write(struct buf *line)
 	}
 }
 
-void sink_event(struct sink *sink, enum log_level level, const char *msg, const struct sink_field *fields,
-		size_t n_fields)
+static void event_write(struct sink *sink, const struct log_event *event)
 {
 	struct buf line = {0};
+	char time[40];
 
-	if (level < sink->log.level)
-		return;
-	if (sink->is_journal) {
-		buf_append_format(&line, "<%d>%s", level_priority(level), msg);
-	} else {
-		append_time(&line);
-		buf_append_format(&line, "level=%s msg=", log_level_name(level));
-		append_value(&line, str_of(msg));
-	}
-	for (size_t i = 0; i < n_fields; i++) {
-		if (fields[i].value.at == NULL)
-			continue;
-		buf_append_format(&line, " %s=", fields[i].key);
-		append_value(&line, fields[i].value);
+	switch (sink->form) {
+	case SINK_LOGFMT:
+		logform_logfmt(&line, event, time_now(time));
+		break;
+	case SINK_JSON:
+		logform_json(&line, event, time_now(time));
+		break;
+	case SINK_JOURNALD:
+		if (journald_send(event) == 0)
+			return;
+		buf_append_format(&line, "<%d>%s", journald_priority(event->level), event->text);
+		logform_fields(&line, event);
+		break;
 	}
 	line_write(&line);
 	buf_fini(&line);
 }
 
-static void sink_line(struct log *log, enum log_level level, const char *line)
+static void sink_take(struct log *log, const struct log_event *event)
 {
-	sink_event(container_of(log, struct sink, log), level, line, NULL, 0);
+	struct sink *sink = container_of(log, struct sink, log);
+
+	if (repeats_pass(&sink->repeats, event, monotonic_ns()))
+		event_write(sink, event);
 }
 
-void sink_init(struct sink *sink, enum log_level level)
+static void sink_tell(struct repeats *repeats, const struct log_event *event)
 {
-	*sink = (struct sink){.log = {.level = level, .sink = sink_line}, .is_journal = stderr_is_journal()};
+	event_write(container_of(repeats, struct sink, repeats), event);
+}
+
+static enum sink_form form_of(const char *format)
+{
+	if (strcmp(format, "json") == 0)
+		return SINK_JSON;
+	if (strcmp(format, "journald") == 0 || (strcmp(format, "auto") == 0 && stderr_is_journal()))
+		return SINK_JOURNALD;
+	return SINK_LOGFMT;
+}
+
+void sink_init(struct sink *sink, const struct sink_config *config)
+{
+	*sink = (struct sink){.log = {.sink = sink_take}, .repeats = {.tell = sink_tell}};
+	sink_reconfigure(sink, config);
+}
+
+void sink_reconfigure(struct sink *sink, const struct sink_config *config)
+{
+	sink_flush(sink);
+	sink->log.level = sink_level_of(config->level);
+	sink->form = form_of(config->format);
+	sink->repeats.max_written = config->repeats;
+}
+
+void sink_tick(struct sink *sink)
+{
+	repeats_tick(&sink->repeats, monotonic_ns());
+}
+
+void sink_flush(struct sink *sink)
+{
+	repeats_flush(&sink->repeats);
 }
 
 enum log_level sink_level_of(const char *name)

@@ -1,35 +1,45 @@
-/* Where log lines go: standard error, one write(2) a line.
+/* Where log lines go, and in which form.
  *
- * By hand: logfmt, "time=2025-01-31T12:00:00.000Z level=info msg=\"...\" key=value". Under systemd (JOURNAL_STREAM
- * names standard error, sd-daemon(3)): "<6>msg key=value", since the journal keeps time and level itself. */
+ * logfmt: "time=2025-01-31T12:00:00.000Z level=info msg=\"...\" key=value" on standard error, one write(2) a line.
+ * json: the same as one object a line. journald: fields of their own in systemd's journal (SAGA_ID, DOCUMENT_ID, STORE,
+ * CODE, ...), through its socket; where that can't be reached, "<4>text key=value" on standard error, which a service
+ * manager understands as well. auto: journald when standard error leads to the journal, else logfmt. */
 #ifndef SAGAD_SAGAD_SINK_H
 #define SAGAD_SAGAD_SINK_H
 
 #include "base/log.h"
-#include "base/str.h"
+#include "base/repeats.h"
 
 #include <stdbool.h>
-#include <stddef.h>
+
+enum sink_form { SINK_LOGFMT, SINK_JSON, SINK_JOURNALD };
 
 struct sink {
 	struct log log; /* what everybody else gets */
-	bool is_journal;
+	enum sink_form form;
+	struct repeats repeats;
 };
 
-/* A pair after the message. An absent value leaves the pair out. */
-struct sink_field {
-	const char *key; /* static, of [a-z_] */
-	struct str value;
+/* The section `log` of the configuration. */
+struct sink_config {
+	const char *level;  /* one of log_level_name() */
+	const char *format; /* auto, logfmt, json or journald */
+	uint32_t repeats;   /* lines of one sort within ten seconds, before they are counted only; 0: no bound */
 };
 
-/* Starts to write lines of this level and above. */
-void sink_init(struct sink *sink, enum log_level level);
+/* Starts to write. */
+void sink_init(struct sink *sink, const struct sink_config *config);
+
+/* Goes on in another way. */
+void sink_reconfigure(struct sink *sink, const struct sink_config *config);
+
+/* About once a second: tells of repeats that were counted. */
+void sink_tick(struct sink *sink);
+
+/* Before the end: tells of those that were counted until now. */
+void sink_flush(struct sink *sink);
 
 /* The level of a name that the configuration allows. */
 enum log_level sink_level_of(const char *name);
-
-/* Writes a message with fields; values are quoted where needed, and never break the line. */
-void sink_event(struct sink *sink, enum log_level level, const char *msg, const struct sink_field *fields,
-		size_t n_fields);
 
 #endif

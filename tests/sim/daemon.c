@@ -1,16 +1,22 @@
 #include "sim.h"
 
+#include "base/logform.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TURNS_WITHOUT_TIME 1000 /* more of them is a loop that never sleeps */
 
-static void on_log(struct log *log, enum log_level level, const char *line)
+static void on_log(struct log *log, const struct log_event *event)
 {
 	struct daemon *daemon = container_of(log, struct daemon, log);
+	struct buf fields = {0};
 
-	trace_line(&daemon->sim->trace, "d%u %s: %s", daemon->number, log_level_name(level), line);
+	logform_fields(&fields, event);
+	trace_line(&daemon->sim->trace, "d%u %s: %s%s", daemon->number, log_level_name(event->level), event->text,
+		   fields.at != NULL ? fields.at : "");
+	buf_fini(&fields);
 }
 
 void daemon_touch(struct daemon *daemon)

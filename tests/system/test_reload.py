@@ -54,12 +54,12 @@ def test_limits_change_for_the_next_line(daemon):
 
 
 def test_the_log_level_changes_and_a_reload_undoes_what_was_set_by_hand(daemon):
-    change(daemon, {"daemon.log_level": "warn"})
-    assert settings(daemon)["daemon.log_level"]["value"] == "warn"
+    change(daemon, {"log.level": "warn"})
+    assert settings(daemon)["log.level"]["value"] == "warn"
     with daemon.admin() as client:
         answer = client.call("sagad.log_level", level="debug")
         assert answer.result == {"level": "debug", "previous": "warn"}
-        change(daemon, {"daemon.log_level": "info"})
+        change(daemon, {"log.level": "info"})
         assert client.call("sagad.log_level", level="error").result["previous"] == "info"
         assert client.call("sagad.log_level", level="loud").code == "invalid_field"
         assert client.call("sagad.log_level").code == "missing_field"
@@ -80,7 +80,7 @@ def test_what_needs_a_restart_is_named_and_stays(daemon):
 
 
 @pytest.mark.parametrize("text, words", [
-    ("daemon = { log_level = \"info\"", "sagad.conf:"),
+    ("log = { level = \"info\"", "sagad.conf:"),
     ("limits = { max_chunk = 3; };\n", "did you mean `max_chunks`"),
     ("limits = { max_line = \"4 parsecs\"; };\n", "is no size"),
     ("timeouts = { deadline = \"2h\"; };\n", "longer than timeouts.max_deadline"),

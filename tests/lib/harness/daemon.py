@@ -16,7 +16,8 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 
 # Small, so that failures show soon; the stores answer within milliseconds.
 SETTINGS = {
-    "daemon.log_level": "debug",
+    "log.level": "debug",
+    "log.repeats": 0,
     "daemon.drain_timeout": "10s",
     "operations.listen": "",
     "timeouts.deadline": "10s",

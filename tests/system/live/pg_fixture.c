@@ -60,11 +60,10 @@ const char *pg_fixture_sql(const char *sql)
 
 struct fixture *pg_fixture_now;
 
-static void log_to_stderr(struct log *log, enum log_level level, const char *line)
+static void log_to_stderr(struct log *log, const struct log_event *event)
 {
 	(void)log;
-	(void)level;
-	fprintf(stderr, "  %s\n", line);
+	fprintf(stderr, "  %s\n", event->text);
 }
 
 struct pg_config pg_fixture_config(void)

@@ -167,7 +167,7 @@ static void values_that_do_not_fit_are_refused(void **state)
 	bad(*state, "daemon: { jobs_mode = 660; };", 1, "octal mode in quotes");
 	bad(*state, "daemon: { jobs_mode = \"0880\"; };", 1, "no file mode");
 	bad(*state, "daemon: { jobs_mode = \"7777\"; };", 1, "out of range: from 0000 to 0777");
-	bad(*state, "daemon: { log_level = \"loud\"; };", 1, "one of debug, info, warn, error");
+	bad(*state, "log: { level = \"loud\"; };", 1, "one of debug, info, warn, error");
 	bad(*state, "daemon: { journal = true; };", 1, "expected a text in quotes");
 	bad(*state, "daemon: { journal = \"\"; };", 1, "must not be empty");
 	bad(*state, "daemon: { journal = \"a\\nb\"; };", 1, "control character at byte 2");
@@ -219,9 +219,9 @@ static void all_faults_are_told_at_once(void **state)
 	f->options[f->n_options++] = "redis.port=0";
 	f->options[f->n_options++] = "rediss.port=1";
 	f->options[f->n_options++] = "nonsense";
-	bad(f, "limits: { max_chunks = 0; };\ndaemon: { log_level = \"x\"; nix = 1; };", 2, "daemon.nix");
+	bad(f, "limits: { max_chunks = 0; };\nlog: { level = \"x\"; }; daemon: { nix = 1; };", 2, "daemon.nix");
 	assert_non_null(strstr(f->faults.at, ":1: limits.max_chunks"));
-	assert_non_null(strstr(f->faults.at, ":2: daemon.log_level"));
+	assert_non_null(strstr(f->faults.at, ":2: log.level"));
 	assert_non_null(strstr(f->faults.at, "environment POSTGRES_PORT: postgresql.port: 'none'"));
 	assert_non_null(strstr(f->faults.at, "command line: redis.port: '0' is out of range: from 1 to 65535"));
 	assert_non_null(strstr(f->faults.at, "did you mean `redis`?"));
