@@ -147,7 +147,7 @@ def main():
     rounds, draw = parser.parse_args().rounds, random.Random(7)
     with Stores.scratch(say=print) as stores, tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
         stores.up(is_bench=True)
-        daemon = Daemon(stores.env(), {"schema.dims": DIMS, "daemon.log_level": "info"},
+        daemon = Daemon(stores.env(), {"schema.dims": DIMS, "log.level": "info"},
                         journal=Path(folder) / "sagad.sqlite")
         try:
             daemon.launch()

@@ -17,7 +17,7 @@ from .toxiproxy import Proxy, Toxiproxy
 # Everything that a fault must outlast is short, so that many faults fit into a minute.
 TIMEOUT_S = 0.7
 SETTINGS = {"timeouts.store": "700ms", "timeouts.postgresql": "700ms", "timeouts.late_write_window": "1500ms",
-            "timeouts.deadline": "5s", "retry.max_tries": 3, "daemon.log_level": "info"}
+            "timeouts.deadline": "5s", "retry.max_tries": 3, "log.level": "info"}
 # In MiB: room for what a store writes at rest, little enough for any machine's memory.
 DISKS = {"postgres": 800, "qdrant": 400, "neo4j": 400, "redis": 64}
 
