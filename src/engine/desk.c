@@ -1,5 +1,6 @@
 #include "desk.h"
 
+#include "base/mutant.h"
 #include "engine/desk_slots.h"
 
 #include <errno.h>
@@ -116,7 +117,8 @@ bool desk_cancel_settle(struct desk *desk, struct settle_item *settle)
 
 void desk_note_verdict(struct desk *desk, enum verdict verdict)
 {
-	if ((verdict == VERDICT_OUTAGE || verdict == VERDICT_DOUBT) && !uuid_is_nil(&desk->last_commit))
+	if ((verdict == VERDICT_OUTAGE || verdict == VERDICT_DOUBT) && !uuid_is_nil(&desk->last_commit) &&
+	    !MUTANT(gate_open))
 		desk->is_suspect = true;
 }
 
@@ -296,9 +298,10 @@ static bool desk_collect_pivots(struct desk *desk)
 
 		any = true;
 		desk_measure(desk, METER_PIVOT, slot->req.n_pivots, slot->sent_ns);
-		if (slot->req.is_epoch_lost)
+		if (slot->req.is_epoch_lost && !MUTANT(epoch_ignored))
 			desk->is_epoch_lost = true; /* the engine halts; nobody is told anything */
-		else if (slot->req.is_shared && slot->req.n_pivots > 1 && slot->pivots[0]->verdict == VERDICT_PERMANENT)
+		else if (slot->req.is_shared && slot->req.n_pivots > 1 &&
+			 slot->pivots[0]->verdict == VERDICT_PERMANENT && !MUTANT(batch_blamed))
 			desk_halve_pivots(desk, slot);
 		else
 			for (uint32_t i = 0; i < slot->req.n_pivots; i++)

@@ -1,5 +1,7 @@
 #include "errand.h"
 
+#include "base/mutant.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,7 +140,7 @@ static uint32_t errand_second_round(const struct errand *errand)
 	if (errand->round > 0)
 		return 0;
 	if (errand->kind == ERRAND_ABORT)
-		return errand->stores;
+		return MUTANT(second_removal_left_out) ? 0 : errand->stores;
 	if (errand->kind != ERRAND_DEBT || errand->op != LEG_REMOVE)
 		return 0;
 	return errand_exposed_stores(errand->engine, &errand->saga, errand->committed_unix_ms, errand->stores);
@@ -151,6 +153,8 @@ static void errand_finish_round(struct errand *errand)
 	uint32_t again = errand_second_round(errand);
 
 	if (again != 0) {
+		if (MUTANT(intent_closed_early) && errand->closes_intent)
+			engine_journal_note(engine, JOURNAL_CLOSE, &errand->saga);
 		errand->stores = again;
 		errand->owed = 0; /* paid by the first */
 		timers_set(&engine->timers, &errand->round_timer,

@@ -1,5 +1,6 @@
 #include "recover.h"
 
+#include "base/mutant.h"
 #include "engine/accepted.h"
 #include "engine/errand.h"
 
@@ -67,6 +68,8 @@ static int recover_on_job(void *arg, const struct journal_job *found)
 {
 	struct engine *engine = arg;
 
+	if (MUTANT(accepted_forgotten))
+		return 0;
 	return accepted_recover(engine, found, &engine->recovery->last_error);
 }
 
@@ -247,7 +250,7 @@ static void recover_on_settled(struct settle_item *item)
 {
 	struct leftover *leftover = container_of(item, struct leftover, settle);
 	struct recovery *recovery = leftover->engine->recovery;
-	bool is_committed = item->settle.row.outcome == LEDGER_COMMITTED;
+	bool is_committed = item->settle.row.outcome == LEDGER_COMMITTED && !MUTANT(leftover_unasked);
 
 	if (item->verdict != VERDICT_OK) { /* the ledger must be asked; nothing else tells */
 		recover_wait(recovery, "recovery waits for PostgreSQL", &item->err);

@@ -1,5 +1,6 @@
 #include "run.h"
 
+#include "base/mutant.h"
 #include "engine/accepted.h"
 #include "engine/errand.h"
 
@@ -37,6 +38,8 @@ static void run_on_sent_ended(struct run_leg *leg, const struct send *send, enum
 		.err = &send->write.err,
 	};
 
+	if (MUTANT(refusal_retried) && event.verdict == SAGA_PERMANENT)
+		event.verdict = SAGA_TRANSIENT;
 	leg->run->n_out--;
 	run_step(leg->run, &event);
 }
@@ -89,6 +92,8 @@ static void run_on_read(struct read_item *item)
 
 	if (item->read.verdict == VERDICT_OK)
 		run_fill_reading(run, &item->read, &reading);
+	if (MUTANT(intent_not_awaited) && run->engine->now.mono_ns - run->entered_ns > 20 * NS_PER_MS)
+		run_step(run, &(struct saga_event){.kind = SAGA_EV_INTENT_DURABLE, .store = SAGA_NO_STORE});
 	run->n_out--;
 	run_step(run, &event);
 }
@@ -114,16 +119,32 @@ static void run_on_pivot(struct pivot_item *item)
 		.err = &item->pivot.err,
 	};
 
+	if (MUTANT(doubt_committed) && event.verdict == SAGA_DOUBT)
+		event.verdict = SAGA_OK;
+	if (MUTANT(conflict_committed))
+		event.is_conflict = false;
+	if (MUTANT(lock_released_early) && event.verdict == SAGA_DOUBT)
+		lock_release(&run->engine->documents, &run->lock);
 	if (item->pivot.verdict == VERDICT_OK && item->pivot.result == PIVOT_COMMITTED)
 		desk_note_commit(&run->engine->desk, &run->saga.id);
 	run->n_out--;
 	run_step(run, &event);
 }
 
+/* What the ledger said; otherwise only with a seeded bug. */
+static enum ledger_outcome run_outcome(const struct run *run, enum ledger_outcome outcome)
+{
+	if (MUTANT(duplicate_committed) && outcome == LEDGER_ABORTED)
+		return LEDGER_COMMITTED;
+	if (MUTANT(abort_row_left_out) && outcome == LEDGER_ABSENT && run->saga.is_late)
+		return LEDGER_ABORTED;
+	return outcome;
+}
+
 static void run_on_settle(struct settle_item *item)
 {
 	struct run *run = container_of(item, struct run, settle);
-	enum ledger_outcome outcome = item->settle.row.outcome;
+	enum ledger_outcome outcome = run_outcome(run, item->settle.row.outcome);
 	struct saga_event event = {
 		.kind = run->is_recording ? SAGA_EV_RECORDED : SAGA_EV_SETTLED,
 		.store = SAGA_TRUTH,
@@ -443,9 +464,17 @@ static void run_leave_errands(struct run *run)
 		order.kind = ERRAND_ABORT;
 		order.op = LEG_REMOVE;
 		order.stores = run->clean;
+		if (MUTANT(abort_skips_refused) && saga->failure.code == CODE_STORE_REFUSED &&
+		    saga->failure.store < SAGA_STORES_MAX)
+			order.stores &= ~((uint32_t)1 << saga->failure.store);
+		if (MUTANT(removal_by_document) && saga->failure.code != CODE_DEADLINE_EXCEEDED && saga->is_found &&
+		    !saga->is_deleted)
+			order.saga = saga->replaced;
 		order.n_chunks = run->document != NULL ? run->document->n_chunks : 0;
 		errand_start(run->engine, &order);
 	}
+	if (MUTANT(debt_lost) && !saga->is_late)
+		return;
 	if (run->is_handing_over && saga->publish_due != 0) {
 		order.kind = ERRAND_PUBLISH;
 		order.op = LEG_PUBLISH;

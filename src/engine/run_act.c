@@ -1,6 +1,8 @@
 /* What each action of the state machine means in the world. */
 #include "run.h"
 
+#include "base/mutant.h"
+
 static struct sender *run_sender(struct run *run, uint32_t store)
 {
 	return &run->engine->senders[store];
@@ -102,7 +104,7 @@ static uint32_t run_list_debts(struct run *run)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < run->engine->n_stores; i++) {
+	for (uint32_t i = 0; i < run->engine->n_stores && !MUTANT(debt_left_out); i++) {
 		if (saga_owes(&run->saga, i, SAGA_ACT_REMOVE))
 			run->debts[n++] = run_debt(run, i, LEG_REMOVE);
 		if (saga_owes(&run->saga, i, SAGA_ACT_PUBLISH))
@@ -152,7 +154,10 @@ static void run_push_settle(struct run *run, bool abort_if_absent, struct str ke
 static void run_act_settle(struct run *run, bool abort_if_absent)
 {
 	memcpy(run->settle.backend, run->pivot.backend, sizeof(run->settle.backend));
-	run_push_settle(run, abort_if_absent, STR_NONE, code_name(CODE_DEADLINE_EXCEEDED),
+	if (MUTANT(backend_left_alive) || (MUTANT(abort_row_left_out) && abort_if_absent))
+		run->settle.backend[0] = '\0';
+	run_push_settle(run, abort_if_absent && !MUTANT(abort_row_left_out),
+			MUTANT(transient_remembered) ? run->key : STR_NONE, code_name(CODE_DEADLINE_EXCEEDED),
 			"the commit stayed in doubt past the deadline");
 }
 

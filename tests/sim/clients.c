@@ -211,6 +211,8 @@ static void check_refused_key(struct client_job *job, struct key_fact *fact, con
 
 	if (outcome->code == CODE_KEY_REUSED && is_own)
 		say_violation(job, 3, "the key is said to be another's, but it had this content", &outcome->saga);
+	if (outcome->is_stored && code_is_retriable(outcome->code))
+		say_violation(job, 3, "the key remembers a failure that may pass", &outcome->saga);
 	if (outcome->is_stored && !fact->is_refused) {
 		fact->is_refused = true;
 		fact->refused = job->want;

@@ -1,6 +1,8 @@
 /* What PostgreSQL holds, and what a transaction does to it. How requests fail is in fake_truth_call.c. */
 #include "sim.h"
 
+#include "base/mutant.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,6 +144,14 @@ static bool debt_drop(struct sim_truth *server, const struct debt *debt, struct 
 	return false;
 }
 
+/* As `DELETE ... WHERE document_id = $1` would. */
+static void debt_drop_all_of(struct sim_truth *server, uint32_t doc)
+{
+	for (uint32_t i = server->n_debts; i-- > 0;)
+		if (server->debts[i].doc == doc)
+			server->debts[i] = server->debts[--server->n_debts];
+}
+
 void sim_truth_pay(struct sim_truth *server, const struct debt *debt)
 {
 	struct debt_entry paid;
@@ -152,6 +162,8 @@ void sim_truth_pay(struct sim_truth *server, const struct debt *debt)
 	undo = undo_note(server, paid.doc);
 	undo->kind = UNDO_DEBT_PAID;
 	undo->debt = paid;
+	if (MUTANT(debt_paid_by_document))
+		debt_drop_all_of(server, paid.doc);
 }
 
 uint32_t sim_truth_debts_of(const struct sim_truth *server, uint32_t doc)

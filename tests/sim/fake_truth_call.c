@@ -1,6 +1,8 @@
 /* Requests to PostgreSQL: arriving, failing, in doubt. */
 #include "fake_truth_call.h"
 
+#include "base/mutant.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +49,7 @@ static void do_read(struct truth_call *call)
 
 static bool is_owner(struct truth_call *call)
 {
-	call->is_epoch_lost = call->epoch != call->port->server->epoch;
+	call->is_epoch_lost = call->epoch != call->port->server->epoch && !MUTANT(epoch_unchecked);
 	if (call->is_epoch_lost)
 		will_say(call, VERDICT_TRANSIENT, "a newer daemon owns this database");
 	return !call->is_epoch_lost;
@@ -199,6 +201,8 @@ static void do_pivot(struct truth_call *call)
 		return;
 	}
 	will_say(call, VERDICT_DOUBT, "connection reset after COMMIT was sent");
+	if (world_chance(&truth_call_sim(call)->world, 500))
+		call->delay_ns = call->timeout_ns; /* not a reset but silence: the deadline may pass meanwhile */
 	if (call->fault == FAULT_DOUBT_COMMITTED)
 		commit_all(call);
 	else if (call->fault == FAULT_DOUBT_RUNNING)

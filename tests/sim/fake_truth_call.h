@@ -22,6 +22,7 @@ struct truth_call {
 		struct store_init_req *ping;
 	} req; /* the engine's, until the answer */
 	uint64_t delay_ns;
+	uint64_t timeout_ns;
 	uint64_t epoch;
 	uint32_t starts; /* of the server, as its connection knows it */
 	enum fault fault;

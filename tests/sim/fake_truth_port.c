@@ -45,6 +45,7 @@ static struct truth_call *truth_call_begin(struct truth *truth, enum truth_kind 
 	call->epoch = port->epoch;
 	call->starts = port->starts;
 	call->delay_ns = sim_delay_ns(sim);
+	call->timeout_ns = timeout_ns;
 	call->fault = draw_fault(sim, kind);
 	call->call.reply = truth_call_reply;
 	call->call.destroy = truth_call_destroy;

@@ -2,6 +2,8 @@
 #include "sim.h"
 #include "workers.h"
 
+#include "base/mutant.h"
+
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -19,7 +21,7 @@ struct options {
 	uint64_t min_hits;
 };
 
-enum { OPTION_NO_FAULTS = 1000, OPTION_MIN_HITS, OPTION_FIRST, OPTION_QUIET };
+enum { OPTION_NO_FAULTS = 1000, OPTION_MIN_HITS, OPTION_FIRST, OPTION_QUIET, OPTION_MUTANT, OPTION_LIST_MUTANTS };
 
 static const struct argp_option option_table[] = {
 	{"seeds", 'n', "N", 0, "Run N seeds (500)", 0},
@@ -29,6 +31,8 @@ static const struct argp_option option_table[] = {
 	{"no-faults", OPTION_NO_FAULTS, NULL, 0, "Nothing fails", 0},
 	{"min-hits", OPTION_MIN_HITS, "H", 0, "Fail when a kind of fault was hit less often in all (0)", 0},
 	{"quiet", OPTION_QUIET, NULL, 0, "Of a failed seed print one line, not its last events", 0},
+	{"mutant", OPTION_MUTANT, "NAME", 0, "With this seeded bug (of a build with -Dmutants=true)", 0},
+	{"list-mutants", OPTION_LIST_MUTANTS, NULL, 0, "Print their names, where they are and what they do", 0},
 	{0},
 };
 
@@ -42,6 +46,25 @@ static uint64_t parse_number(const char *text, uint64_t low, uint64_t high, stru
 	if (errno != 0 || end == text || *end != '\0' || *text == '-' || value < low || value > high)
 		argp_error(state, "'%s' is not a number from %" PRIu64 " to %" PRIu64, text, low, high);
 	return value;
+}
+
+static void choose_mutant(const char *name, struct argp_state *state)
+{
+#ifdef SAGAD_MUTANTS
+	if (mutant_choose(name) != 0)
+		argp_error(state, "there is no mutant '%s'; --list-mutants names them", name);
+#else
+	argp_error(state, "this build has no mutant '%s'; configure one with -Dmutants=true", name);
+#endif
+}
+
+static _Noreturn void list_mutants(void)
+{
+#ifdef SAGAD_MUTANTS
+	for (unsigned i = 0; mutant_line(i) != NULL; i++)
+		puts(mutant_line(i));
+#endif
+	exit(0);
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -71,6 +94,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPTION_QUIET:
 		options->job.is_quiet = true;
 		return 0;
+	case OPTION_MUTANT:
+		choose_mutant(arg, state);
+		return 0;
+	case OPTION_LIST_MUTANTS:
+		list_mutants();
 	default: /* argp's own keys */
 		return ARGP_ERR_UNKNOWN;
 	}

@@ -439,6 +439,23 @@ static void a_blamed_innocent_is_found(void **state)
 	expect(sim, 11, "the document is innocent");
 }
 
+static void a_key_that_remembers_a_passing_failure_is_found(void **state)
+{
+	struct sim *sim = *state;
+	struct client_job *job = put_and_run(sim);
+	struct outcome outcome = {
+		.kind = OUTCOME_FAILED, .code = CODE_DEADLINE_EXCEEDED, .err = {"late"}, .is_stored = true};
+	struct key_fact *fact = calloc(1, sizeof(*fact));
+
+	assert_non_null(fact);
+	strcpy(fact->key, "key-of-a-test");
+	HASH_ADD_STR(sim->clients.keys, key, fact);
+	strcpy(job->want.key, fact->key);
+	job->n_answers = 0;
+	job->job.done(&job->job, &outcome);
+	expect(sim, 3, "a failure that may pass");
+}
+
 static void too_many_sagas_are_found(void **state)
 {
 	struct sim *sim = *state;
@@ -501,6 +518,7 @@ int main(void)
 		WORLD(a_commit_answered_as_failed_is_found),
 		WORLD(a_second_answer_is_found),
 		WORLD(a_blamed_innocent_is_found),
+		WORLD(a_key_that_remembers_a_passing_failure_is_found),
 		WORLD(too_many_sagas_are_found),
 		WORLD(a_daemon_that_outlives_its_journal_is_found),
 	};

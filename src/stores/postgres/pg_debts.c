@@ -6,6 +6,7 @@
 
 #include "base/crash_point.h"
 #include "base/must.h"
+#include "base/mutant.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,11 @@ static const char sql_relaxed[] = "SELECT set_config('synchronous_commit', 'off'
 
 static const char sql_pay[] = "DELETE FROM sagad_debts b USING unnest($1, $2, $3) AS p(store, op, saga) "
 			      "WHERE b.store = p.store AND b.op = p.op AND b.saga_id = p.saga";
+
+/* A seeded bug's. */
+#define SQL_PAY_BY_DOCUMENT                                                                                            \
+	"DELETE FROM sagad_debts b USING sagad_debts c, unnest($1, $2, $3) AS p(store, op, saga) "                     \
+	"WHERE c.store = p.store AND c.op = p.op AND c.saga_id = p.saga AND b.document_id = c.document_id"
 
 static const char sql_page[] = "SELECT store, op, saga_id, owner, document_id, chunk_count FROM sagad_debts "
 			       "WHERE (owner, store, op, saga_id) > ($1, $2, $3, $4) "
@@ -59,7 +65,8 @@ static void pg_debts_start_pay(struct pg_job *job)
 	pg_script_init(&script);
 	(void)pg_script_add(&script, "BEGIN"); /* without parameters, as the next and COMMIT */
 	(void)pg_script_add(&script, sql_relaxed);
-	pg_debts_add_keys(pg_script_add(&script, sql_pay), job->req.pay);
+	pg_debts_add_keys(pg_script_add(&script, MUTANT(debt_paid_by_document) ? SQL_PAY_BY_DOCUMENT : sql_pay),
+			  job->req.pay);
 	(void)pg_script_add(&script, "COMMIT");
 	CRASH_POINT(POSTGRES_PAY_BEFORE);
 	pg_job_run(job, &script);

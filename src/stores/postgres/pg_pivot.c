@@ -6,6 +6,7 @@
 
 #include "base/crash_point.h"
 #include "base/must.h"
+#include "base/mutant.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +85,7 @@ static void pg_pivot_read_outcomes(const struct truth_pivot_req *req, const PGre
 
 		if (pivot == NULL)
 			continue;
-		if (str_is_equal(pg_catalog_value(result, row, 1), str_of("committed")))
+		if (str_is_equal(pg_catalog_value(result, row, 1), str_of("committed")) || MUTANT(duplicate_committed))
 			pivot->result = PIVOT_COMMITTED;
 		else
 			(void)err_set(&pivot->err, 0,
@@ -112,7 +113,7 @@ static void pg_pivot_ended(struct pg_job *job, const struct pg_end *end)
 	CRASH_POINT(POSTGRES_PIVOT_AFTER);
 	if (end->kind != PG_END_OK)
 		verdict = pg_end_verdict(end, "transaction of the documents", &err);
-	else if ((job->step & SAW_OWNER) == 0)
+	else if ((job->step & SAW_OWNER) == 0 && !MUTANT(epoch_unchecked))
 		req->is_epoch_lost = true;
 	else if ((job->step & SAW_COMMIT) == 0)
 		verdict = VERDICT_TRANSIENT;

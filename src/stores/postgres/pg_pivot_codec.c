@@ -1,6 +1,7 @@
 #include "pg_pivot_codec.h"
 
 #include "base/must.h"
+#include "base/mutant.h"
 #include "proto/document.h"
 
 #include <errno.h>
@@ -20,14 +21,15 @@ static const char sql_owner[] = "SELECT epoch FROM sagad_owner WHERE epoch = $1 
 
 static const char sql_lock[] = "SELECT 1 FROM documents WHERE id = ANY($1) ORDER BY id FOR UPDATE";
 
-static const char sql_ledger[] = "INSERT INTO sagad_ledger (saga_id, document_id, idempotency_key, outcome, is_delete, "
-				 "content_hash, created_at) "
-				 "SELECT p.saga, p.id, p.key, 'committed', p.is_delete, p.hash, now() "
-				 "FROM unnest($2, $3, $4, $5, $6, $7) AS p(saga, id, key, expected, is_delete, hash) "
-				 "LEFT JOIN documents d ON d.id = p.id "
-				 "WHERE d.version IS NOT DISTINCT FROM p.expected "
-				 "AND EXISTS (SELECT 1 FROM sagad_owner WHERE epoch = $1) "
-				 "ON CONFLICT DO NOTHING";
+#define SQL_LEDGER(is_owner)                                                                                           \
+	"INSERT INTO sagad_ledger (saga_id, document_id, idempotency_key, outcome, is_delete, content_hash, "          \
+	"created_at) "                                                                                                 \
+	"SELECT p.saga, p.id, p.key, 'committed', p.is_delete, p.hash, now() "                                         \
+	"FROM unnest($2, $3, $4, $5, $6, $7) AS p(saga, id, key, expected, is_delete, hash) "                          \
+	"LEFT JOIN documents d ON d.id = p.id "                                                                        \
+	"WHERE d.version IS NOT DISTINCT FROM p.expected AND " is_owner " ON CONFLICT DO NOTHING"
+
+static const char sql_ledger[] = SQL_LEDGER("EXISTS (SELECT 1 FROM sagad_owner WHERE epoch = $1)");
 
 #define DOCUMENT_COLUMNS "title, source, content, metadata, hash, chunk_count, is_delete"
 #define DOCUMENT_STATUS  "CASE WHEN p.is_delete THEN 'DELETED' ELSE 'COMPLETED' END"
@@ -166,7 +168,8 @@ static void pg_pivot_item_expected(struct pg_params *params, const struct truth_
 
 static void pg_pivot_add_ledger(struct pg_script *script, const struct slice *all, uint64_t epoch)
 {
-	struct pg_params *params = pg_script_add(script, sql_ledger);
+	const char *sql = MUTANT(epoch_unchecked) ? SQL_LEDGER("$1::int8 IS NOT NULL") : sql_ledger;
+	struct pg_params *params = pg_script_add(script, sql);
 
 	pg_params_add_int8(params, (int64_t)epoch);
 	pg_pivot_add_sagas(params, all);
