@@ -42,12 +42,12 @@ SETTINGS = {
 _copies = {}
 
 
-def program(name, build=None):
+def program(name, build=None, under="src"):
     """A binary out of the build folder that `build` or SAGAD_BUILD names (default: build/release)."""
     folder = Path(build or os.environ.get("SAGAD_BUILD") or "release")
     if not folder.is_absolute():
         folder = CHECKOUT / folder if (CHECKOUT / folder / "build.ninja").exists() else CHECKOUT / "build" / folder
-    found = folder / "src" / name / name
+    found = folder / under / name / name
     assert found.exists(), f"{found} is missing: run tools/build {folder.name}"
     return found
 
