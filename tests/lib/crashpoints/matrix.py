@@ -1,0 +1,190 @@
+"""Which crashes there are, their rotating share, and the workers that try them."""
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import multiprocessing
+import os
+import time
+import traceback
+from typing import Any, Callable, Iterable, Iterator
+
+from harness import World
+from stores import Stores
+
+from . import trial
+from .points import Hits, Place
+from .scenarios import ALL, RECOVERIES
+from .trial import Broken, Unreached
+
+HITS = 3
+# Trials that one worker does between two sets of empty stores.
+CHUNK = trial.TRIALS_BETWEEN_RESETS
+# A point that depends on time may be missed once.
+TRIES = 3
+DONE = 0  # a worker's word for the end of a task
+
+
+@dataclasses.dataclass(frozen=True)
+class Crash:
+    """A scenario and where its daemon ends; with two places the second is in the recovery from the first."""
+
+    scenario: str
+    places: tuple[Place, ...]
+
+    def __str__(self) -> str:
+        return f"{self.scenario}, " + " + ".join(map(str, self.places))
+
+    @classmethod
+    def parse(cls, text: str) -> "Crash":
+        scenario, _, places = text.rpartition(", ")
+        if scenario not in ALL:
+            raise ValueError(f"{text!r}: write SCENARIO, POINT:HIT [+ POINT:HIT]; scenarios: {'; '.join(ALL)}")
+        return cls(scenario, tuple(Place.parse(place.strip()) for place in places.split("+")))
+
+    @property
+    def group(self) -> str:
+        """Its column in the table."""
+        return self.scenario if len(self.places) == 1 else f"recovery of {self.scenario}"
+
+
+@dataclasses.dataclass
+class Counted:
+    """What a life reaches: a scenario's, or that of the recovery from a crash."""
+
+    scenario: str
+    first: Place | None
+    hits: Hits = dataclasses.field(default_factory=collections.Counter)
+
+
+@dataclasses.dataclass
+class Outcome:
+    crash: Crash
+    what: str        # passed, failed, missed
+    text: str = ""
+    took_s: float = 0.0
+
+
+Task = Counted | list[Crash]
+
+
+def lives() -> list[Counted]:
+    """What must be counted before crashes can be chosen."""
+    return [Counted(name, None) for name in ALL] + [Counted(name, first) for name, first in RECOVERIES]
+
+
+def choose(counted: Iterable[Counted]) -> list[Crash]:
+    """The first to third hit of each point, from the scenario's own beginning on."""
+    found = list(counted)
+    starts = next(life.hits for life in found if life.scenario == "start" and life.first is None)
+    crashes = []
+    for life in found:
+        is_later = life.first is not None and life.scenario != RECOVERIES[0][0]
+        for point, n_hits in sorted(life.hits.items()):
+            if is_later and n_hits == starts[point]:
+                continue  # an ordinary start's, and tried in the recovery before
+            skipped = 0 if life.first is not None or ALL[life.scenario].begins_at_start else starts[point]
+            for hit in range(skipped + 1, min(n_hits, skipped + HITS) + 1):
+                places = (Place(point, hit),) if life.first is None else (life.first, Place(point, hit))
+                crashes.append(Crash(life.scenario, places))
+    return crashes
+
+
+def share(crashes: list[Crash], of: int, day: int) -> list[Crash]:
+    """Every `of`-th, another part each day."""
+    return crashes[day % of::of]
+
+
+# The workers: processes with stores of their own.
+
+def _try(bench: trial.Bench, crash: Crash) -> Outcome:
+    began = time.monotonic()
+    try:
+        for _ in range(TRIES):
+            try:
+                trial.run(bench, ALL[crash.scenario], list(crash.places))
+                return Outcome(crash, "passed", "", time.monotonic() - began)
+            except Unreached:
+                bench.discard()
+        return Outcome(crash, "missed", "", time.monotonic() - began)
+    except Broken as error:
+        text = str(error)
+    except Exception:  # a fault of the test's own must not take the other trials with it
+        text = traceback.format_exc()
+    bench.discard()
+    return Outcome(crash, "failed", text, time.monotonic() - began)
+
+
+def _carry_out(world: World, task: Task, tell: Callable[[Any], None]) -> None:
+    name = task.scenario if isinstance(task, Counted) else task[0].scenario
+    with ALL[name].bench(world) as bench:
+        if isinstance(task, Counted):
+            task.hits = trial.count(bench, ALL[name], task.first)
+            tell(task)
+        else:
+            for crash in task:
+                tell(_try(bench, crash))
+
+
+def _work(environ: dict[str, str] | None, tasks: Any, told: Any) -> None:
+    """What a process does: tasks, until None comes. Its stores end with it unless they were given."""
+    try:
+        with contextlib.ExitStack() as stack:
+            stores = Stores(environ=environ) if environ else stack.enter_context(Stores.scratch())
+            stores.up()
+            world = World(stores)
+            stack.callback(world.close)
+            world.warm_up()
+            for task in iter(tasks.get, None):
+                _carry_out(world, task, told.put)
+                told.put(DONE)
+    except BaseException:
+        told.put(traceback.format_exc())
+
+
+class Workers:
+    """`with Workers(2) as workers: for found in workers.carry_out(tasks): ...`"""
+
+    def __init__(self, n: int):
+        context = multiprocessing.get_context("spawn")
+        self.tasks, self.told = context.Queue(), context.Queue()
+        given = {key: os.environ[key] for key in ("SAGAD_STORES_DIR", "SAGAD_STORES_DIST") if key in os.environ}
+        environs = [given if number == 0 and "SAGAD_STORES_DIR" in given else None for number in range(n)]
+        self.processes = [context.Process(target=_work, args=(environ, self.tasks, self.told)) for environ in environs]
+
+    def __enter__(self) -> "Workers":
+        for process in self.processes:
+            process.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for _ in self.processes:
+            self.tasks.put(None)
+        for process in self.processes:
+            process.join(60)
+            if process.is_alive():
+                process.terminate()
+
+    def carry_out(self, tasks: list[Task]) -> Iterator[Any]:
+        """The results of all tasks as they come."""
+        for task in tasks:
+            self.tasks.put(task)
+        n_open = len(tasks)
+        while n_open > 0:
+            found = self.told.get()
+            if isinstance(found, str):
+                raise RuntimeError(f"a worker ended:\n{found}")
+            if found == DONE:
+                n_open -= 1
+            else:
+                yield found
+
+
+def chunks(crashes: list[Crash]) -> list[Task]:
+    """Tasks of one scenario each, the long ones first."""
+    found: list[Task] = []
+    for name in ALL:
+        own = [crash for crash in crashes if crash.scenario == name]
+        found += [own[at:at + CHUNK] for at in range(0, len(own), CHUNK)]
+    return sorted(found, key=len, reverse=True)
