@@ -9,45 +9,35 @@
 #define HNSW_HALFVEC_DIMS 4000
 #define VECTOR_DIMS_MAX   16000
 
-#define COLUMNS_OF(table, columns) "SELECT '" table "' AS t, unnest(string_to_array('" columns "', ' ')) AS c "
-
 const char pg_schema_sql_missing[] = "SELECT string_agg(t, ', ') FROM unnest(ARRAY['documents', 'chunks', 'entities', "
 				     "'relationships', 'sagad_ledger', "
 				     "'sagad_debts', 'sagad_owner']) t WHERE to_regclass(t) IS NULL";
 
 /* A table of one of these names may be somebody else's. */
-const char pg_schema_sql_columns[] = "SELECT string_agg(w.t || '.' || w.c, ', ') FROM (" COLUMNS_OF("documents", "id "
-														 "title"
-														 " sour"
-														 "ce "
-														 "conte"
-														 "nt "
-														 "metad"
-														 "ata "
-														 "conte"
-														 "nt_"
-														 "hash "
-														 "versi"
-														 "on "
-														 "chunk"
-														 "_coun"
-														 "t "
-														 "inges"
-														 "tion_"
-														 "statu"
-														 "s "
-														 "creat"
-														 "ed_"
-														 "at "
-														 "updat"
-														 "ed_"
-														 "at") "UNION ALL " COLUMNS_OF("chunks",
-																	       "document_id chunk_id ordinal text metadata embedding") "UNION ALL " COLUMNS_OF("entities",
-																											       "document_id ordinal type name properties") "UNION ALL " COLUMNS_OF("relationships", "document_id ordinal from_type from_name type to_type to_name properties") "UNION ALL " COLUMNS_OF("sagad_ledger",
-																																																		       "saga_id idempotency_key document_id outcome is_delete content_hash code reason "
-																																																		       "created_at") "UNION ALL " COLUMNS_OF("sagad_debts", "store op saga_id owner document_id chunk_count created_at") "UNION ALL " COLUMNS_OF("sagad_owner",
-																																																																				 "is_single epoch journal instance claimed_at") ") w WHERE to_regclass(w.t) IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a "
-																																																																										"WHERE a.attrelid = to_regclass(w.t) AND a.attname = w.c AND NOT a.attisdropped)";
+/* clang-format off */
+#define COLUMNS_OF(table, columns) \
+	"SELECT '" table "' AS t, unnest(string_to_array('" columns "', ' ')) AS c "
+
+const char pg_schema_sql_columns[] =
+	"SELECT string_agg(w.t || '.' || w.c, ', ') FROM ("
+	COLUMNS_OF("documents", "id title source content metadata content_hash version chunk_count ingestion_status "
+				"created_at updated_at")
+	"UNION ALL "
+	COLUMNS_OF("chunks", "document_id chunk_id ordinal text metadata embedding")
+	"UNION ALL "
+	COLUMNS_OF("entities", "document_id ordinal type name properties")
+	"UNION ALL "
+	COLUMNS_OF("relationships", "document_id ordinal from_type from_name type to_type to_name properties")
+	"UNION ALL "
+	COLUMNS_OF("sagad_ledger", "saga_id idempotency_key document_id outcome is_delete content_hash code reason "
+				   "created_at")
+	"UNION ALL "
+	COLUMNS_OF("sagad_debts", "store op saga_id owner document_id chunk_count created_at")
+	"UNION ALL "
+	COLUMNS_OF("sagad_owner", "is_single epoch journal instance claimed_at")
+	") w WHERE to_regclass(w.t) IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a "
+	"WHERE a.attrelid = to_regclass(w.t) AND a.attname = w.c AND NOT a.attisdropped)";
+/* clang-format on */
 
 const char pg_schema_sql_embedding[] =
 	"SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_extension WHERE extname = 'vector'), "
