@@ -122,11 +122,20 @@ void desk_note_verdict(struct desk *desk, enum verdict verdict)
 		desk->is_suspect = true;
 }
 
+/* A row that a shorter time has deleted doesn't come back with a longer one: nobody may take it for a lost commit. */
+void desk_reconfigure(struct desk *desk, const struct desk_config *config)
+{
+	desk->config = *config;
+	if (config->keep_ms < desk->last_keep_ms)
+		desk->last_keep_ms = config->keep_ms;
+}
+
 void desk_note_commit(struct desk *desk, const struct uuid *saga)
 {
 	if (desk->is_suspect)
 		return; /* the gate asks for one of before the outage: a server that went back takes new ones, too */
 	desk->last_commit = *saga;
+	desk->last_keep_ms = desk->config.keep_ms;
 	desk->last_commit_ns = desk->now->mono_ns; /* not the wall's clock: that may be set */
 }
 
@@ -210,7 +219,7 @@ static bool desk_is_gate_open(struct desk *desk)
 	if (!desk->is_open)
 		return false;
 	desk_look_lost(desk);
-	if (desk->is_suspect && desk->now->mono_ns - desk->last_commit_ns > desk->config.keep_ms / 2 * NS_PER_MS)
+	if (desk->is_suspect && desk->now->mono_ns - desk->last_commit_ns > desk->last_keep_ms / 2 * NS_PER_MS)
 		desk->is_suspect = false; /* its ledger row may have been deleted for its age */
 	if (!desk->is_suspect)
 		return true;

@@ -78,6 +78,7 @@ struct desk {
 	bool is_epoch_lost; /* a newer owner exists */
 	struct uuid last_commit;
 	uint64_t last_commit_ns; /* mono_ns */
+	uint64_t last_keep_ms;   /* the shortest keep_ms since that commit */
 	struct settle_item gate;
 	bool is_gate_out;
 	struct timer gate_timer, pay_timer;
@@ -106,6 +107,9 @@ bool desk_cancel_settle(struct desk *desk, struct settle_item *settle);
 
 /* Looks at how a request ended, for the gate; needed for those only that the desk doesn't send itself. */
 void desk_note_verdict(struct desk *desk, enum verdict verdict);
+
+/* Other times from now on. */
+void desk_reconfigure(struct desk *desk, const struct desk_config *config);
 
 /* Remembers a commit, for the gate. */
 void desk_note_commit(struct desk *desk, const struct uuid *saga);

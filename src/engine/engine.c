@@ -119,14 +119,19 @@ static void engine_init_lists(struct engine *engine)
 	engine->prune_timer.fire = engine_on_prune_timer;
 }
 
-static int engine_init_parts(struct engine *engine, struct store *const *stores, uint32_t n_stores)
+static struct desk_config engine_desk_config(const struct engine_config *config)
 {
-	const struct engine_config *config = &engine->config;
-	struct desk_config desk = {
+	return (struct desk_config){
 		.timeout_ns = config->truth_timeout_ms * NS_PER_MS,
 		.keep_ms = config->keep_outcomes_ms,
 		.background = config->background,
 	};
+}
+
+static int engine_init_parts(struct engine *engine, struct store *const *stores, uint32_t n_stores)
+{
+	const struct engine_config *config = &engine->config;
+	struct desk_config desk = engine_desk_config(config);
 	int rc;
 
 	for (uint32_t i = 0; i < n_stores; i++) {
@@ -146,12 +151,10 @@ static int engine_init_parts(struct engine *engine, struct store *const *stores,
 
 void engine_reconfigure(struct engine *engine, const struct engine_config *config)
 {
-	uint64_t keep_ms = engine->config.keep_outcomes_ms; /* the ledger and the journal go by the same time */
+	struct desk_config desk = engine_desk_config(config);
 
 	engine->config = *config;
-	engine->config.keep_outcomes_ms = keep_ms;
-	engine->desk.config.timeout_ns = config->truth_timeout_ms * NS_PER_MS;
-	engine->desk.config.background = config->background;
+	desk_reconfigure(&engine->desk, &desk);
 	for (uint32_t i = 0; i < engine->n_stores; i++)
 		engine->senders[i].timeout_ns = config->store_timeout_ms * NS_PER_MS;
 }

@@ -121,7 +121,7 @@ void engine_submit(struct engine *engine, struct engine_job *job);
 /* Answers document.status through query->done(); from the engine itself, PostgreSQL or the journal. */
 void engine_ask(struct engine *engine, struct engine_query *query);
 
-/* Other limits, times and tries, for what is admitted, sent or tried again from now on. keep_outcomes_ms stays. */
+/* Other limits, times and tries, for what is admitted, sent or tried again from now on. */
 void engine_reconfigure(struct engine *engine, const struct engine_config *config);
 
 /* What the start waits for may have come (the schema was made): try again now instead of after the backoff. */

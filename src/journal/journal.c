@@ -51,6 +51,7 @@ struct journal_impl {
 	bool is_stopped;
 	bool is_out_of_memory; /* a note could not be copied: the journal has a hole */
 	uint64_t n_commits, n_records, n_bytes;
+	uint64_t keep_ms;
 	struct histogram commit_ns, records;
 
 	/* the journal's thread: */
@@ -92,6 +93,9 @@ static int commit_batch(struct journal_impl *impl, struct list *batch, uint64_t 
 	uint64_t n = 0;
 	int rc = journal_db_begin(&impl->db, err);
 
+	uv_mutex_lock(&impl->mutex);
+	impl->db.options.keep_ms = impl->keep_ms;
+	uv_mutex_unlock(&impl->mutex);
 	for (struct list *it = batch->next; rc == 0 && it != batch; it = it->next, n++)
 		rc = journal_db_record(&impl->db, container_of(it, struct journal_req, node), err);
 	if (rc == 0)
@@ -407,6 +411,15 @@ static const struct journal_ops journal_ops = {
 	.close = op_close,
 };
 
+void journal_set_keep(struct journal *journal, uint64_t keep_ms)
+{
+	struct journal_impl *impl = impl_of(journal);
+
+	uv_mutex_lock(&impl->mutex);
+	impl->keep_ms = keep_ms;
+	uv_mutex_unlock(&impl->mutex);
+}
+
 void journal_stats(struct journal *journal, struct journal_stats *out_stats)
 {
 	struct journal_impl *impl = impl_of(journal);
@@ -450,6 +463,7 @@ int journal_open(uv_loop_t *loop, const char *path, struct log *log, const struc
 	if (impl == NULL)
 		return err_set(err, -ENOMEM, "journal %s: out of memory", path);
 	impl->log = log;
+	impl->keep_ms = options->keep_ms;
 	impl->lock_fd = -1;
 	histogram_init(&impl->commit_ns, HISTOGRAM_LEAST_NS);
 	histogram_init(&impl->records, 1);

@@ -32,6 +32,9 @@ struct journal_options journal_options_default(void);
 int journal_open(uv_loop_t *loop, const char *path, struct log *log, const struct journal_options *options,
 		 struct journal **out, struct err *err) WARN_UNUSED;
 
+/* Another keep_ms from the next pruning on. Loop's thread. */
+void journal_set_keep(struct journal *journal, uint64_t keep_ms);
+
 /* For metrics. */
 struct journal_stats {
 	uint64_t n_commits; /* transactions */

@@ -201,6 +201,8 @@ struct truth_ops {
 	/* Bytes this pivot adds to a transaction, roughly. Pure. */
 	size_t (*pivot_bytes)(const struct truth *truth, const struct truth_pivot *pivot);
 	int (*renew_secret)(struct truth *truth, const char *secret);
+	/* Another bound on one request from now on: what the server itself is told, for the sessions' next requests. */
+	void (*renew_timeout)(struct truth *truth, uint64_t timeout_ms);
 	void (*close)(struct truth *truth, void (*closed)(void *arg), void *arg);
 };
 

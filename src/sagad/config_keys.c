@@ -91,8 +91,8 @@ const struct config_key config_keys[] = {
 		 "Empty: "
 		 "nowhere. There is no password: an address that others can reach shows them metrics, document ids and "
 		 "reasons of failures."},
-	{"operations", "check_interval", CONFIG_DURATION, AT(operations.check_interval_ms), .fallback = "5s",
-	 .max = 60 * MIN,
+	{"operations", "check_interval", CONFIG_DURATION, AT(operations.check_interval_ms), .is_reloadable = true,
+	 .fallback = "5s", .max = 60 * MIN,
 	 .help = "How often each store is asked whether it is there, so that an outage shows before a job meets it. 0: "
 		 "never."},
 
@@ -163,8 +163,9 @@ const struct config_key config_keys[] = {
 	 .min = 10, .max = 60 * MIN,
 	 .help = "One request to Qdrant, Neo4j or Redis. After it nobody knows whether the request was executed, and "
 		 "it is sent again."},
-	{"timeouts", "postgresql", CONFIG_DURATION, AT(timeouts.postgresql_ms), .fallback = "10s", .min = 10,
-	 .max = 60 * MIN, .help = "One request to PostgreSQL; the connection is dropped after it."},
+	{"timeouts", "postgresql", CONFIG_DURATION, AT(timeouts.postgresql_ms), .is_reloadable = true,
+	 .fallback = "10s", .min = 10, .max = 60 * MIN,
+	 .help = "One request to PostgreSQL; the connection is dropped after it."},
 	{"timeouts", "client_write", CONFIG_DURATION, AT(timeouts.client_idle_write_ms), .is_reloadable = true,
 	 .fallback = "1min", .min = SEC, .max = 60 * MIN,
 	 .help = "A client that reads none of its answers for so long is disconnected."},
@@ -177,12 +178,12 @@ const struct config_key config_keys[] = {
 	 .help = "Background work that fails for so long is parked: listed, counted, and tried rarely."},
 	{"timeouts", "parked_retry", CONFIG_DURATION, AT(timeouts.parked_retry_ms), .is_reloadable = true,
 	 .fallback = "10min", .min = SEC, .max = DAY, .help = "How rarely."},
-	{"timeouts", "keep_outcomes", CONFIG_DURATION, AT(timeouts.keep_outcomes_ms), .fallback = "1d", .min = 60 * SEC,
-	 .max = 3650 * DAY,
+	{"timeouts", "keep_outcomes", CONFIG_DURATION, AT(timeouts.keep_outcomes_ms), .is_reloadable = true,
+	 .fallback = "1d", .min = 60 * SEC, .max = 3650 * DAY,
 	 .help = "How long an idempotency key and the outcome of an accepted job are remembered. After that a key is "
 		 "new again."},
-	{"timeouts", "cache_ttl", CONFIG_DURATION, AT(timeouts.cache_ttl_ms), .fallback = "1h", .min = SEC,
-	 .max = 365 * DAY, .help = "The life of a document in Redis when the job names no `cache_ttl_s`."},
+	{"timeouts", "cache_ttl", CONFIG_DURATION, AT(timeouts.cache_ttl_ms), .is_reloadable = true, .fallback = "1h",
+	 .min = SEC, .max = 365 * DAY, .help = "The life of a document in Redis when the job names no `cache_ttl_s`."},
 
 	/* ---- retry ---- */
 	{"retry", "max_tries", CONFIG_COUNT, AT(retry.max_tries), .is_reloadable = true, .fallback = "6", .min = 1,

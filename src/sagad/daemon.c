@@ -159,8 +159,8 @@ static void daemon_drain(struct daemon *daemon, const char *why)
 
 static int daemon_reload(struct daemon *daemon, struct config_changes *out_changes, struct buf *out_faults)
 {
-	const struct reload_targets targets = {daemon->engine, &daemon->dispatch, &daemon->sockets, &daemon->ports,
-					       daemon->sink};
+	const struct reload_targets targets = {daemon->engine, &daemon->dispatch, &daemon->sockets,
+					       &daemon->ops,   &daemon->ports,    daemon->sink};
 
 	return reload(daemon->config, daemon->options->sources, &targets, out_changes, out_faults);
 }

@@ -169,9 +169,23 @@ static int ops_listen(struct ops *ops, struct err *err)
 	return 0;
 }
 
+static void ops_start_checks(struct ops *ops)
+{
+	uint64_t check_ms = ops->sources.config->operations.check_interval_ms;
+
+	(void)uv_timer_stop(&ops->check_timer); /* cannot fail */
+	if (check_ms > 0)
+		MUST(uv_timer_start(&ops->check_timer, ops_on_check, check_ms, check_ms) == 0);
+}
+
+void ops_reconfigure(struct ops *ops)
+{
+	if (ops->server != NULL && !ops->is_frozen)
+		ops_start_checks(ops);
+}
+
 int ops_open(struct ops *ops, uv_loop_t *loop, const struct ops_sources *sources, struct log *log, struct err *err)
 {
-	uint64_t check_ms = sources->config->operations.check_interval_ms;
 	int rc;
 
 	*ops = (struct ops){.sources = *sources, .loop = loop, .log = log, .started_ns = uv_hrtime()};
@@ -190,8 +204,7 @@ int ops_open(struct ops *ops, uv_loop_t *loop, const struct ops_sources *sources
 	MUST(uv_timer_init(loop, &ops->sample_timer) == 0);
 	MUST(uv_timer_init(loop, &ops->check_timer) == 0);
 	MUST(uv_timer_start(&ops->sample_timer, ops_on_sample, 0, WINDOW_SAMPLE_MS) == 0);
-	if (check_ms > 0)
-		MUST(uv_timer_start(&ops->check_timer, ops_on_check, check_ms, check_ms) == 0);
+	ops_start_checks(ops);
 	return 0;
 }
 

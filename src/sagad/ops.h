@@ -36,6 +36,9 @@ struct ops {
 int ops_open(struct ops *ops, uv_loop_t *loop, const struct ops_sources *sources, struct log *log,
 	     struct err *err) WARN_UNUSED;
 
+/* Another operations.check_interval. */
+void ops_reconfigure(struct ops *ops);
+
 /* The stores are about to be closed: looks a last time. Whoever asks is shown that, and how long the drain lasts. */
 void ops_freeze(struct ops *ops);
 

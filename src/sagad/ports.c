@@ -34,12 +34,7 @@ static struct pg_config truth_config(const struct config *config)
 	pg.sslkey = given(config->postgresql.sslkey);
 	pg.sslcrl = given(config->postgresql.sslcrl);
 	pg.connect_timeout_ms = (uint32_t)config->postgresql.connect_timeout_ms;
-	/* In proportion to the time the daemon itself waits: the server gives up a little later, by itself, on what a
-	 * dropped connection left behind. */
-	pg.lock_timeout_ms = (uint32_t)config->timeouts.postgresql_ms;
-	pg.statement_timeout_ms = 3 * pg.lock_timeout_ms;
-	pg.idle_in_transaction_timeout_ms = 3 * pg.lock_timeout_ms;
-	pg.transaction_timeout_ms = 6 * pg.lock_timeout_ms;
+	postgres_set_timeout(&pg, config->timeouts.postgresql_ms);
 	pg.n_pivot_connections = (uint32_t)config->postgresql.connections;
 	pg.n_read_connections = (uint32_t)config->postgresql.read_connections;
 	pg.max_batch = (uint32_t)config->postgresql.max_batch;
@@ -177,6 +172,12 @@ void ports_renew_secret(struct ports *ports, const struct config *config, const 
 	if (rc != 0)
 		log_error(log, "%s: the new password or key can't be used before a restart: %s", section,
 			  strerror(-rc));
+}
+
+void ports_renew_timeouts(struct ports *ports, const struct config *config)
+{
+	ports->truth->ops->renew_timeout(ports->truth, config->timeouts.postgresql_ms);
+	journal_set_keep(ports->journal, config->timeouts.keep_outcomes_ms);
 }
 
 static void journal_closed(void *arg)

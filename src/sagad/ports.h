@@ -31,6 +31,9 @@ int ports_open(struct ports *ports, uv_loop_t *loop, const struct config *config
 /* Gives the store of this section of the configuration its new password or key; says so in the log when it can't. */
 void ports_renew_secret(struct ports *ports, const struct config *config, const char *section, struct log *log);
 
+/* Times of `config` that the adapters themselves go by. */
+void ports_renew_timeouts(struct ports *ports, const struct config *config);
+
 /* Closes the stores, PostgreSQL, and when they are closed the journal; then calls closed(). */
 void ports_close(struct ports *ports, void (*closed)(struct ports *ports));
 

@@ -38,12 +38,24 @@ static void apply_engine(const struct config *config, const struct reload_target
 	engine_reconfigure(targets->engine, &made);
 }
 
+static void apply_timeouts(const struct config *config, const struct reload_targets *targets,
+			   const struct config_changes *changes)
+{
+	for (uint32_t i = 0; i < changes->n_applied; i++)
+		if (strcmp(config_keys[changes->applied[i]].section, "timeouts") == 0) {
+			ports_renew_timeouts(targets->ports, config);
+			return;
+		}
+}
+
 static void apply(const struct config *config, const struct reload_targets *targets,
 		  const struct config_changes *changes)
 {
 	dispatch_reconfigure(targets->dispatch);
 	apply_engine(config, targets);
+	apply_timeouts(config, targets, changes);
 	sockets_reconfigure(targets->sockets, config);
+	ops_reconfigure(targets->ops);
 	apply_secrets(config, targets, changes);
 }
 

@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 #include "sagad/config.h"
 #include "sagad/dispatch.h"
+#include "sagad/ops.h"
 #include "sagad/ports.h"
 #include "sagad/sink.h"
 #include "sagad/sockets.h"
@@ -14,6 +15,7 @@ struct reload_targets {
 	struct engine *engine;
 	struct dispatch *dispatch;
 	struct sockets *sockets;
+	struct ops *ops;
 	struct ports *ports;
 	struct sink *sink;
 };

@@ -134,6 +134,33 @@ def test_a_reload_under_load_loses_nothing_and_is_quick(daemon, world):
     print(f"a reload under load: median {sorted(times)[10] * 1e3:.1f} ms, at most {max(times) * 1e3:.1f} ms")
 
 
+def test_times_of_the_stores_change(daemon, world):
+    """PostgreSQL's, also as the server itself was told them; the cache's; how long outcomes are kept."""
+    said = change(daemon, {"timeouts.postgresql": "200ms", "timeouts.cache_ttl": "2min", "timeouts.keep_outcomes": "2h",
+                           "operations.check_interval": "1s"})
+    assert "needs a restart" not in said
+    locks = world.readers.postgres
+
+    def put_behind_a_lock(name, for_s):
+        """PostgreSQL can't insert for so long; three tries are all that a saga has."""
+        with locks.transaction():
+            locks.execute("LOCK TABLE documents IN SHARE MODE")
+            number = client.send("document.put", **document(name))
+            time.sleep(for_s)
+        return client.answer(number)
+
+    with daemon.jobs() as client:
+        assert client.put(document("cached")).outcome == "committed"
+        assert 110 < world.readers.redis.ttl("sagad:doc:{cached}") <= 120
+        assert put_behind_a_lock("short", 2.5).store == "postgresql"
+        said = change(daemon, {"timeouts.postgresql": "10s", "timeouts.late_write_window": "10s"})
+        assert "changed: timeouts.postgresql" in said
+        before = daemon.log().count("lock timeout")
+        assert put_behind_a_lock("long", 2.5).outcome == "committed"
+        assert daemon.log().count("lock timeout") == before
+    assert daemon.log().count("made again with other time limits") >= 1
+
+
 def test_a_new_password_is_used_for_new_connections(world, tmp_path):
     """The server's password changes first, then the file, then SIGHUP."""
     readers, secret = world.readers, tmp_path / "redis"

@@ -175,6 +175,10 @@ bool pg_conn_take(struct pg_conn *conn)
 		pg_conn_lose_by_peer(conn);
 		return false;
 	}
+	if (conn->n_settings != conn->shared->n_settings) {
+		pg_conn_lose(conn, VERDICT_OUTAGE, "it is made again with other time limits");
+		return false;
+	}
 	pg_conn_move(conn, PG_CONN_BUSY);
 	return true;
 }

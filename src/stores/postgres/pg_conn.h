@@ -72,6 +72,7 @@ struct pg_shared {
 	const struct pg_config *config;
 	struct rng *rng;
 	char instance[33];             /* hex: this run of the daemon, in the name of each connection */
+	uint32_t n_settings;           /* how often the times of a session were changed */
 	uint32_t n_names;              /* names given out so far: none comes twice */
 	char server[64];               /* the version in the server's own words; "" before the first contact */
 	bool is_unsafe;                /* the server runs with fsync off */
@@ -88,9 +89,10 @@ struct pg_conn {
 	int poll_events;          /* what watch waits for */
 	uv_timer_t timer;         /* connect time-out, wait before the next try, a turn of the loop */
 	struct resolve resolve;
-	char address[64];   /* what the host's name stands for */
-	uint32_t tries;     /* to connect, since the last success */
-	uint32_t n_handles; /* libuv handles and look-ups that closing waits for */
+	char address[64];    /* what the host's name stands for */
+	uint32_t n_settings; /* which of the shared settings this session has */
+	uint32_t tries;      /* to connect, since the last success */
+	uint32_t n_handles;  /* libuv handles and look-ups that closing waits for */
 	struct pg_exchange *exchange;
 	struct pg_exchange greeting;
 	uint32_t n_seen;     /* results of the exchange so far */
@@ -108,8 +110,8 @@ struct pg_conn {
 /* Fills in an unconnected connection and starts its first try. `shared` and `events` are kept until closed(). */
 void pg_conn_init(struct pg_conn *conn, struct pg_shared *shared, const struct pg_conn_events *events);
 
-/* Takes an idle connection for a series of exchanges. False when the server has closed it meanwhile: then it is DOWN
- * and on its way back. */
+/* Takes an idle connection for a series of exchanges. False when the server has closed it meanwhile, or the settings of
+ * sessions are others now: then it is DOWN and on its way back. */
 bool pg_conn_take(struct pg_conn *conn) WARN_UNUSED;
 
 /* Runs a script on a taken connection. `exchange` is kept until ended(); `script` is copied into libpq's buffer. */

@@ -229,6 +229,7 @@ static void pg_connect_greet(struct pg_conn *conn)
 	struct pg_script script;
 	struct pg_params *params;
 
+	conn->n_settings = conn->shared->n_settings;
 	pg_script_init(&script);
 	params = pg_script_add(&script, sql_settings);
 	pg_connect_add_ms(params, config->statement_timeout_ms);

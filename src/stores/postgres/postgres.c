@@ -123,6 +123,14 @@ static void pg_close(struct truth *truth, void (*closed)(void *arg), void *arg)
 
 #define PG_TEXT_PASSWORD 2 /* in the order of pg_copy_config() */
 
+void postgres_set_timeout(struct pg_config *config, uint64_t timeout_ms)
+{
+	config->lock_timeout_ms = (uint32_t)timeout_ms;
+	config->statement_timeout_ms = 3 * (uint32_t)timeout_ms;
+	config->idle_in_transaction_timeout_ms = 3 * (uint32_t)timeout_ms;
+	config->transaction_timeout_ms = 6 * (uint32_t)timeout_ms;
+}
+
 static int pg_renew_secret(struct truth *truth, const char *secret)
 {
 	struct pg *pg = container_of(truth, struct pg, truth);
@@ -139,6 +147,14 @@ static int pg_renew_secret(struct truth *truth, const char *secret)
 	return 0;
 }
 
+static void pg_renew_timeout(struct truth *truth, uint64_t timeout_ms)
+{
+	struct pg *pg = container_of(truth, struct pg, truth);
+
+	postgres_set_timeout(&pg->config, timeout_ms);
+	pg->shared.n_settings++;
+}
+
 static const struct truth_ops pg_ops = {
 	.claim = pg_claim_submit,
 	.read = pg_read_submit,
@@ -152,6 +168,7 @@ static const struct truth_ops pg_ops = {
 	.status = pg_status,
 	.pivot_bytes = pg_bytes,
 	.renew_secret = pg_renew_secret,
+	.renew_timeout = pg_renew_timeout,
 	.close = pg_close,
 };
 

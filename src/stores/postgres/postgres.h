@@ -41,6 +41,10 @@ struct pg_config {
 /* Sensible values for all but the texts; host 127.0.0.1, port 5432. */
 struct pg_config postgres_config_default(void);
 
+/* The sessions' time limits, in proportion to the time (1 to 3600000 ms) that the daemon itself waits for an answer:
+ * the server gives up a little later, by itself, on what a dropped connection left behind. */
+void postgres_set_timeout(struct pg_config *config, uint64_t timeout_ms);
+
 /* Makes the adapter and lets its connections connect, for ever, whether the server is there or not. `config` and its
  * texts are copied; `loop` and `log` (may be NULL) are kept until closed(). Before the first claim() has succeeded
  * pivots and settles are refused. 0; -EINVAL for a configuration that can't be, -ENOMEM. */
