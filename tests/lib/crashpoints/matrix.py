@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import multiprocessing
 import os
+import signal
+import sys
 import time
 import traceback
 from typing import Any, Callable, Iterable, Iterator
@@ -14,7 +16,7 @@ from harness import World
 from stores import Stores
 
 from . import trial
-from .points import Hits, Place
+from .points import BUILD, Hits, Place
 from .scenarios import ALL, RECOVERIES
 from .trial import Broken, Unreached
 
@@ -22,7 +24,7 @@ HITS = 3
 # Trials that one worker does between two sets of empty stores.
 CHUNK = trial.TRIALS_BETWEEN_RESETS
 # A point that depends on time may be missed once.
-TRIES = 3
+TRIES = 2
 DONE = 0  # a worker's word for the end of a task
 
 
@@ -129,6 +131,8 @@ def _carry_out(world: World, task: Task, tell: Callable[[Any], None]) -> None:
 
 def _work(environ: dict[str, str] | None, tasks: Any, told: Any) -> None:
     """What a process does: tasks, until None comes. Its stores end with it unless they were given."""
+    os.environ["SAGAD_BUILD"] = BUILD
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that its stores end with it
     try:
         with contextlib.ExitStack() as stack:
             stores = Stores(environ=environ) if environ else stack.enter_context(Stores.scratch())
@@ -165,6 +169,11 @@ class Workers:
             process.join(60)
             if process.is_alive():
                 process.terminate()
+
+    def give_up(self) -> None:
+        """Whatever the workers do, they end."""
+        for process in self.processes:
+            process.terminate()
 
     def carry_out(self, tasks: list[Task]) -> Iterator[Any]:
         """The results of all tasks as they come."""

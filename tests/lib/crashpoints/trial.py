@@ -12,7 +12,7 @@ import record
 from harness import Client, Daemon, World
 from record import Attempt, Job, Record
 
-from .points import BUILD, EXIT_CRASHED, Hits, Place, read_hits
+from .points import EXIT_CRASHED, Hits, Place, read_hits
 
 if TYPE_CHECKING:
     from .scenarios import Scenario
@@ -54,7 +54,6 @@ class Bench:
     def reset(self) -> None:
         """Empty stores with a schema, a new journal, a new record; the daemon runs."""
         self.daemon = self.world.running(self.settings, self.environ)
-        self.daemon.build = BUILD
         self.record = Record(self.folder / "record.jsonl")
         # What a store refuses for good, and no check before it can know of.
         self.world.readers.postgres.execute(
@@ -70,14 +69,12 @@ class Bench:
     def stranger(self) -> Daemon:
         """Another daemon with the same configuration, on other sockets and another journal."""
         made = self.world.daemon(self.settings, self.environ)
-        made.build = BUILD
         return made
 
     def twin(self) -> Daemon:
         """Another daemon with the same configuration, journal and sockets."""
         made = self.world.daemon(self.daemon.settings, self.daemon.environ, self.daemon.journal)
         made.jobs_path, made.admin_path, made.config = self.daemon.jobs_path, self.daemon.admin_path, self.daemon.config
-        made.build = BUILD
         return made
 
     def discard(self) -> None:
