@@ -51,6 +51,7 @@ class Attempt:
     job: Job
     by: str                       # the connection: jobs of one connection for one document keep their order
     sent_at: int                  # the record's own clock, which counts events
+    is_repeat: bool               # its job was sent before
     answered_at: int | None = None
     answer: Answer | None = None  # None: open, or lost
     is_lost: bool = False         # the connection ended first

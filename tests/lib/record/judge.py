@@ -172,11 +172,10 @@ def _in_order_of_time(facts: Facts) -> Iterator[Finding]:
 
 
 def _in_order_of_sending(facts: Facts) -> Iterator[Finding]:
-    """One connection's jobs for one document take effect in their order."""
-    n_attempts = collections.Counter(attempt.job for attempt in facts.attempts)
+    """One connection's jobs for one document take effect in their order; a repeated one may have done so before."""
     newest: dict[tuple[str, str, str], str] = {}
     for attempt in facts.attempts:
-        if attempt.saga in (None, NO_SAGA) or attempt.is_stored or n_attempts[attempt.job] > 1:
+        if attempt.saga in (None, NO_SAGA) or attempt.is_stored or attempt.is_repeat:
             continue
         line = (attempt.by, attempt.job.name, attempt.job.wait)
         if attempt.saga <= newest.get(line, ""):

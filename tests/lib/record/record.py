@@ -26,6 +26,7 @@ class Record:
         self._lock = threading.Lock()
         self._began = time.monotonic()
         self._n_events = self._n_jobs = self._n_attempts = 0
+        self._jobs_sent: set[int] = set()
 
     def close(self) -> None:
         self._file.close()
@@ -42,7 +43,9 @@ class Record:
         """Note it before it goes out: what isn't noted can't be judged."""
         with self._lock:
             self._n_attempts += 1
-            attempt = Attempt(self._n_attempts, job, by, self._write(sent=self._n_attempts, job=job.number, by=by))
+            sent_at = self._write(sent=self._n_attempts, job=job.number, by=by)
+            attempt = Attempt(self._n_attempts, job, by, sent_at, is_repeat=job.number in self._jobs_sent)
+            self._jobs_sent.add(job.number)
             self.attempts.append(attempt)
             return attempt
 

@@ -99,6 +99,7 @@ class Campaign:
         cell = self.cells.setdefault((step.fault.name, step.fault.store), Cell())
         self.load.take_outcomes()
         self.record.event(f"strike: {step.fault}")
+        n_retries = self._retries()
         with step.fault.strike(self.arena, step.fault.store):
             began = time.monotonic()
             for at_s in (*step.kills_s, None):
@@ -115,8 +116,12 @@ class Campaign:
         cell.answers += answers
         self._tell(f"{step.fault} for {step.fault.hold_s:.2g} s, {len(step.kills_s)} kills: {summary(answers)};"
                    f" commits again after {took_s:.1f} s")
-        if step.fault.is_felt and not step.kills_s and not troubles(answers):
+        is_felt = troubles(answers) or self._retries() > n_retries
+        if step.fault.is_felt and not step.kills_s and not is_felt:  # a daemon that was killed begins to count anew
             self._failed(f"{step.fault}: nobody felt it, so it didn't take place")
+
+    def _retries(self) -> int:
+        return int(self.arena.daemon.stats()["retries_total"])
 
     def _recovers(self) -> float:
         """Everything is mended; seconds until the next commit."""

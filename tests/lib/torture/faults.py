@@ -46,13 +46,13 @@ def fault(name: str, *stores: str, hold_s: float = 1.0, is_felt: bool = True):
 def killed(arena: Arena, store: str) -> Iterator[None]:
     arena.world.store(store).kill()
     yield
-    arena.world.start(store)
+    arena.world.store(store).start()
 
 
 @fault("restarted", *STORES, hold_s=0.1, is_felt=False)
 def restarted(arena: Arena, store: str) -> Iterator[None]:
     arena.world.store(store).stop()
-    arena.world.start(store)
+    arena.world.store(store).start()
     yield
 
 
@@ -78,7 +78,7 @@ def disk_full(arena: Arena, store: str) -> Iterator[None]:
         arena.disk(store).empty()
         if store != "redis":
             arena.world.store(store).kill()
-            arena.world.start(store)
+            arena.world.store(store).start()
 
 
 @fault("out of memory (maxmemory)", "redis")
