@@ -293,6 +293,20 @@ static void saga_on_sent(struct saga *saga, const struct saga_event *event)
 	saga->sent |= BIT(event->store);
 }
 
+/* A store that is there, does nothing else, and dies with this document, again and again. */
+static void saga_blame(struct saga *saga, uint32_t store, const struct err *err, struct saga_actions *actions)
+{
+	struct err text;
+
+	err_clear(&text);
+	if (err != NULL)
+		text = *err;
+	err_prefix(&text, "its process has not survived this document; don't send it again as it is: ");
+	saga_note_failure(saga, CODE_STORE_REFUSED, store, &text);
+	saga->failure.tries = saga->deaths[store];
+	saga_clean(saga, actions);
+}
+
 static void saga_on_applied(struct saga *saga, const struct saga_event *event, struct saga_actions *actions)
 {
 	uint32_t store = event->store;
@@ -302,20 +316,26 @@ static void saga_on_applied(struct saga *saga, const struct saga_event *event, s
 	if (event->verdict == SAGA_OK) {
 		saga->applied |= BIT(store);
 		saga->tries[store] = 0;
+		saga->deaths[store] = 0;
 		if (saga->applied == saga->plan.stores)
 			saga_enter_pivot_ready(saga, actions);
 		return;
 	}
 	if (event->verdict == SAGA_OUTAGE && !(saga->sent_before & BIT(store)))
 		saga->sent &= ~BIT(store); /* this was the only try, and nothing left the house */
-	/* In a batch whose connection was lost any other may be the cause; the engine halves it, so this ends. */
-	if (!(event->verdict == SAGA_DOUBT && event->is_batched))
+	/* In a batch whose connection was lost any other may be the cause; the engine halves it, so this ends. A death
+	 * has a count of its own: a store that takes long to come back must not use up what it takes to be sure. */
+	if (event->is_death)
+		saga->deaths[store]++;
+	else if (!(event->verdict == SAGA_DOUBT && event->is_batched))
 		saga->tries[store]++;
 	saga_note_failure(saga, saga_code(event->verdict), store, event->err);
-	if (saga_is_hopeless(event->verdict) || saga->tries[store] >= saga->plan.max_tries)
+	if (event->is_death && saga->deaths[store] >= saga->plan.max_tries)
+		saga_blame(saga, store, event->err, actions);
+	else if (saga_is_hopeless(event->verdict) || saga->tries[store] >= saga->plan.max_tries)
 		saga_clean(saga, actions);
 	else
-		saga_wait(actions, store, SAGA_ACT_APPLY, saga->tries[store]);
+		saga_wait(actions, store, SAGA_ACT_APPLY, saga->tries[store] + saga->deaths[store]);
 }
 
 /* ---- OWING ---- */
@@ -335,6 +355,7 @@ static void saga_look_owing(struct saga *saga, struct saga_actions *actions)
 static void saga_enter_owing(struct saga *saga, struct saga_actions *actions)
 {
 	saga_move(saga, SAGA_OWING);
+	saga->deaths[SAGA_TRUTH] = 0;
 	memset(saga->tries, 0, sizeof(saga->tries));
 	saga->publish_due = saga->plan.is_delete ? 0 : saga->plan.publishes & saga->plan.stores;
 	saga->remove_due = saga->is_found && !saga->is_deleted ? saga->plan.stores : 0;
@@ -410,7 +431,9 @@ static void saga_on_pivot(struct saga *saga, const struct saga_event *event, str
 	} else if (event->verdict == SAGA_DOUBT) {
 		saga_note_failure(saga, CODE_IN_DOUBT, SAGA_TRUTH, event->err);
 		saga_move(saga, SAGA_IN_DOUBT);
-		if (!event->is_batched)
+		if (event->is_death)
+			saga->deaths[SAGA_TRUTH]++;
+		else if (!event->is_batched)
 			saga->lonely_doubts++;
 		saga_settle(saga, actions);
 	} else {
@@ -423,8 +446,10 @@ static void saga_on_absent(struct saga *saga, struct saga_actions *actions)
 {
 	if (saga->is_late) {
 		saga_settle(saga, actions);
+	} else if (saga->deaths[SAGA_TRUTH] >= saga->plan.max_tries) {
+		saga_blame(saga, SAGA_TRUTH, &saga->failure.err, actions);
 	} else if (saga->lonely_doubts >= saga->plan.max_tries) {
-		saga->failure.code = CODE_STORE_REFUSED; /* alone, n times: this document is the cause */
+		saga->failure.code = CODE_STORE_UNAVAILABLE; /* no answer is no evidence; nothing was written */
 		saga_clean(saga, actions);
 	} else {
 		saga_enter_pivot_ready(saga, actions);
@@ -528,6 +553,7 @@ void saga_init(struct saga *saga, const struct saga_plan *plan, const struct uui
 	memset(saga, 0, sizeof(*saga));
 	saga->plan = *plan;
 	saga->id = *id;
+	memcpy(saga->deaths, plan->deaths, sizeof(saga->deaths));
 	saga->failure.store = SAGA_NO_STORE;
 }
 

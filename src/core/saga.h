@@ -54,7 +54,8 @@ struct saga_plan {
 	bool if_absent;
 	bool write_unchanged;
 	uint8_t content_hash[32];
-	uint32_t max_tries; /* of one operation on one store, 1 or more */
+	uint32_t max_tries;                   /* of one operation on one store, 1 or more */
+	uint32_t deaths[SAGA_STORES_MAX + 1]; /* of earlier attempts with the same content, as in struct saga */
 };
 
 /* What PostgreSQL said of the document. */
@@ -94,7 +95,8 @@ struct saga_event {
 	enum saga_event_kind kind;
 	uint32_t store; /* index, or SAGA_TRUTH */
 	enum saga_verdict verdict;
-	bool is_batched;                    /* the operation failed together with others: it may be innocent */
+	bool is_batched; /* the operation failed together with others: it may be innocent */
+	bool is_death; /* DOUBT: the store was well a moment before, had nothing else to do, and ended the connection */
 	const struct saga_reading *reading; /* borrowed for the call */
 	bool is_conflict;
 	enum saga_settled settled;
@@ -168,7 +170,7 @@ struct saga {
 	bool is_deleted;      /* ... and it is a tombstone */
 	struct uuid replaced; /* R */
 	uint32_t replaced_chunks;
-	bool is_overtaken;    /* at the pivot the version was not `replaced` any more: what it is now isn't known */
+	bool is_overtaken; /* at the pivot the version was not `replaced` any more: what it is now isn't known */
 	struct uuid stored;
 	uint32_t sent;         /* bit i: apply(S) may have reached store i */
 	uint32_t sent_before;  /* bit i: ... in a try before the one that is out */
@@ -179,8 +181,11 @@ struct saga {
 	uint32_t remove_left;
 	uint32_t tries[SAGA_STORES_MAX + 1]; /* failed ones of apply or publish there, or at PostgreSQL */
 	uint32_t remove_tries[SAGA_STORES_MAX];
-	uint32_t lonely_doubts; /* pivots of this saga alone that PostgreSQL's connection did not survive */
-	bool is_stored;         /* the result is the one that the key remembers */
+	uint32_t lonely_doubts; /* pivots of this saga alone that had no answer, and were no deaths */
+	uint32_t
+		deaths[SAGA_STORES_MAX + 1]; /* apply or pivot with which the store died, in a row. As many as max_tries
+						say that this document is the cause, whatever else is out of order */
+	bool is_stored;                      /* the result is the one that the key remembers */
 	enum saga_result result;
 	struct saga_failure failure;
 };

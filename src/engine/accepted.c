@@ -265,6 +265,39 @@ static void accepted_fail_unreadable(struct engine *engine, const struct journal
 	engine->journal->ops->submit(engine->journal, &req);
 }
 
+static const char *accepted_store_name(const struct engine *engine, uint32_t store)
+{
+	return store == SAGA_TRUTH ? "postgresql" : engine->senders[store].store->name;
+}
+
+void accepted_note_deaths(struct accepted *accepted, uint32_t store, uint32_t n_deaths)
+{
+	struct engine *engine = accepted->engine;
+	struct journal_req req = {
+		.op = JOURNAL_JOB_DEATHS,
+		.saga = accepted->id,
+		.store = accepted_store_name(engine, store),
+		.n_deaths = n_deaths,
+		.unix_ms = engine->now.unix_ms,
+	};
+
+	list_init(&req.node);
+	engine->journal->ops->submit(engine->journal, &req);
+}
+
+/* What a run before this one knew of it. */
+static void accepted_recall_deaths(struct accepted *accepted, const struct journal_job *found)
+{
+	struct engine *engine = accepted->engine;
+
+	for (uint32_t i = 0; accepted->document != NULL && i < found->n_deaths; i++)
+		for (uint32_t store = 0; store <= SAGA_TRUTH; store++)
+			if ((store < engine->n_stores || store == SAGA_TRUTH) &&
+			    strcmp(accepted_store_name(engine, store), found->deaths[i].store) == 0)
+				suspects_note(&engine->suspects, accepted->document->content_hash, store,
+					      found->deaths[i].n);
+}
+
 int accepted_recover(struct engine *engine, const struct journal_job *found, struct err *err)
 {
 	struct request *request;
@@ -289,6 +322,7 @@ int accepted_recover(struct engine *engine, const struct journal_job *found, str
 	}
 	accepted->request = request;
 	accepted->is_durable = true;
+	accepted_recall_deaths(accepted, found);
 	if (uuid_compare(&found->id, &engine->last_id) > 0)
 		engine->last_id = found->id;
 	accepted_count(accepted);

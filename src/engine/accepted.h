@@ -36,6 +36,9 @@ int accepted_recover(struct engine *engine, const struct journal_job *found, str
 /* The recovered ones may start. */
 void accepted_begin_all(struct engine *engine);
 
+/* A store (or SAGA_TRUTH) has died with it so often in a row; 0: it survived. The journal keeps it. */
+void accepted_note_deaths(struct accepted *accepted, uint32_t store, uint32_t n_deaths);
+
 /* The journal has answered. */
 void accepted_on_journaled(struct accepted *accepted, struct journal_req *req);
 

@@ -20,6 +20,7 @@ int desk_init(struct desk *desk, struct truth *truth, const struct desk_config *
 	*desk = (struct desk){.truth = truth, .config = *config, .timers = timers, .rng = rng, .now = now};
 	list_init(&desk->reads);
 	list_init(&desk->pivots);
+	list_init(&desk->suspects);
 	list_init(&desk->settles);
 	list_init(&desk->pays);
 	list_init(&desk->ended_reads);
@@ -61,7 +62,7 @@ void desk_push_pivot(struct desk *desk, struct pivot_item *pivot)
 	MUST(!pivot->is_waiting);
 	pivot->is_waiting = true;
 	pivot->item.bytes = desk->truth->ops->pivot_bytes(desk->truth, &pivot->pivot);
-	list_append(&desk->pivots, &pivot->item.node);
+	list_append(pivot->is_suspect ? &desk->suspects : &desk->pivots, &pivot->item.node);
 	desk->n_pivots++;
 }
 
@@ -151,6 +152,7 @@ static void desk_fail_waiting(struct desk *desk, enum verdict verdict, const str
 	list_init(&pivots);
 	list_splice(&reads, &desk->reads);
 	list_splice(&pivots, &desk->pivots);
+	list_splice(&pivots, &desk->suspects);
 	desk->n_reads = 0;
 	desk->n_pivots = 0;
 	while ((node = list_take_first(&reads)) != NULL) {
@@ -168,6 +170,7 @@ static void desk_fail_waiting(struct desk *desk, enum verdict verdict, const str
 
 		pivot->is_waiting = false;
 		pivot->is_batched = false;
+		pivot->is_death = false;
 		pivot->pivot.verdict = verdict;
 		pivot->pivot.err = *err;
 		pivot->started(pivot);
@@ -270,6 +273,20 @@ static bool desk_collect_reads(struct desk *desk)
 	return any;
 }
 
+static void desk_judge_suspect(struct desk *desk, const struct pivot_slot *slot, struct pivot_item *pivot)
+{
+	bool is_lonely = pivot == desk->lonely;
+	bool is_cut = pivot->pivot.verdict == VERDICT_DOUBT && slot->req.is_cut && slot->req.n_pivots == 1;
+
+	pivot->is_death = is_lonely && is_cut;
+	if (pivot->pivot.verdict == VERDICT_OK)
+		pivot->is_suspect = false;
+	else if (is_cut)
+		pivot->is_suspect = true;
+	if (is_lonely)
+		desk->lonely = NULL;
+}
+
 static void desk_finish_pivot(struct desk *desk, struct pivot_slot *slot, struct pivot_item *pivot)
 {
 	uint32_t n = slot->req.n_pivots;
@@ -282,6 +299,7 @@ static void desk_finish_pivot(struct desk *desk, struct pivot_slot *slot, struct
 	else if (pivot->pivot.verdict == VERDICT_DOUBT && n > 1)
 		pivot->item.cap = (n + 1) / 2;
 	memcpy(pivot->backend, slot->req.backend, sizeof(pivot->backend));
+	desk_judge_suspect(desk, slot, pivot);
 	pivot->done(pivot);
 }
 
@@ -316,6 +334,7 @@ static bool desk_collect_pivots(struct desk *desk)
 			for (uint32_t i = 0; i < slot->req.n_pivots; i++)
 				desk_finish_pivot(desk, slot, container_of(slot->items[i], struct pivot_item, item));
 		list_append(&desk->slots->free_pivots, &slot->node);
+		desk->n_pivots_out--;
 	}
 	return any;
 }
@@ -449,34 +468,50 @@ static void desk_pump_reads(struct desk *desk)
 	}
 }
 
+static void desk_send_pivots(struct desk *desk, struct list *waiting, uint32_t max_batch)
+{
+	struct pivot_slot *slot = container_of(list_take_first(&desk->slots->free_pivots), struct pivot_slot, node);
+	uint32_t n = batch_take(waiting, max_batch, desk->truth->max_batch_bytes, slot->items);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct pivot_item *pivot = container_of(slot->items[i], struct pivot_item, item);
+
+		pivot->is_waiting = false;
+		err_clear(&pivot->pivot.err);
+		slot->pivots[i] = &pivot->pivot;
+		pivot->started(pivot);
+	}
+	desk->n_pivots -= n;
+	desk->n_pivots_sent += n;
+	desk->n_pivot_requests++;
+	desk->n_pivots_out++;
+	slot->req.pivots = slot->pivots;
+	slot->req.n_pivots = n;
+	slot->sent_ns = desk->now->mono_ns;
+	slot->req.timeout_ns = desk->config.timeout_ns;
+	slot->req.is_shared = false;
+	slot->req.is_cut = false;
+	slot->req.is_epoch_lost = false;
+	slot->req.backend[0] = '\0';
+	desk->truth->ops->pivot(desk->truth, &slot->req);
+}
+
 static void desk_pump_pivots(struct desk *desk)
 {
-	while (!list_is_empty(&desk->pivots) && !list_is_empty(&desk->slots->free_pivots)) {
-		struct pivot_slot *slot =
-			container_of(list_take_first(&desk->slots->free_pivots), struct pivot_slot, node);
-		uint32_t n =
-			batch_take(&desk->pivots, desk->truth->max_batch, desk->truth->max_batch_bytes, slot->items);
+	bool has_suspects = !list_is_empty(&desk->suspects);
 
-		for (uint32_t i = 0; i < n; i++) {
-			struct pivot_item *pivot = container_of(slot->items[i], struct pivot_item, item);
-
-			pivot->is_waiting = false;
-			err_clear(&pivot->pivot.err);
-			slot->pivots[i] = &pivot->pivot;
-			pivot->started(pivot);
-		}
-		desk->n_pivots -= n;
-		desk->n_pivots_sent += n;
-		desk->n_pivot_requests++;
-		slot->req.pivots = slot->pivots;
-		slot->req.n_pivots = n;
-		slot->sent_ns = desk->now->mono_ns;
-		slot->req.timeout_ns = desk->config.timeout_ns;
-		slot->req.is_shared = false;
-		slot->req.is_epoch_lost = false;
-		slot->req.backend[0] = '\0';
-		desk->truth->ops->pivot(desk->truth, &slot->req);
-	}
+	if (desk->lonely != NULL || (has_suspects && !desk->is_others_turn && desk->n_pivots_out > 0))
+		return;
+	while ((!has_suspects || desk->is_others_turn) && !list_is_empty(&desk->pivots) &&
+	       !list_is_empty(&desk->slots->free_pivots))
+		desk_send_pivots(desk, &desk->pivots, desk->truth->max_batch);
+	desk->is_others_turn = false;
+	if (!has_suspects || desk->n_pivots_out > 0)
+		return;
+	desk->is_others_turn = true; /* after this one */
+	desk->lonely =
+		container_of(container_of(desk->suspects.next, struct batch_item, node), struct pivot_item, item);
+	desk_send_pivots(desk, &desk->suspects, 1);
 }
 
 static void desk_pump_pays(struct desk *desk)

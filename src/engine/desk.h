@@ -29,6 +29,8 @@ struct pivot_item {
 	struct batch_item item;
 	bool is_waiting;
 	bool is_batched;  /* out: failed together with others */
+	bool is_suspect;  /* in, out: it goes out with no other beside it, as a send's */
+	bool is_death;    /* out: PostgreSQL ended the connection, and had no other pivot to do */
 	char backend[64]; /* out, on DOUBT: for the settlement */
 	void (*started)(struct pivot_item *pivot);
 	void (*done)(struct pivot_item *pivot);
@@ -65,6 +67,10 @@ struct desk {
 	struct rng *rng;
 	const struct moment *now; /* the engine's */
 	struct list reads, pivots, settles, pays;
+	struct list suspects;      /* waiting pivots that go out with no other beside them: sender.h says why */
+	struct pivot_item *lonely; /* the suspect that is out. The settlement before it shows that the server is well */
+	bool is_others_turn;       /* suspects and all others take turns */
+	uint32_t n_pivots_out;     /* requests */
 	uint32_t n_reads, n_pivots; /* waiting */
 	uint32_t n_side_out;        /* reads, settlements, payments that are out; at most truth->max_reads */
 	struct desk_slots *slots;

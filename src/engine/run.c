@@ -35,6 +35,7 @@ static void run_on_sent_ended(struct run_leg *leg, const struct send *send, enum
 		.store = leg->store,
 		.verdict = (enum saga_verdict)send->write.verdict,
 		.is_batched = send->is_batched,
+		.is_death = send->is_death,
 		.err = &send->write.err,
 	};
 
@@ -115,6 +116,7 @@ static void run_on_pivot(struct pivot_item *item)
 		.store = SAGA_TRUTH,
 		.verdict = (enum saga_verdict)item->pivot.verdict,
 		.is_batched = item->is_batched,
+		.is_death = item->is_death,
 		.is_conflict = item->pivot.result == PIVOT_CONFLICT,
 		.err = &item->pivot.err,
 	};
@@ -274,6 +276,7 @@ static void run_plan(const struct run *run, const struct engine_job *job, struct
 		digest_add(&digest, run->document_id);
 		digest_finish(&digest, out_plan->content_hash);
 	}
+	suspects_find(&engine->suspects, out_plan->content_hash, out_plan->deaths);
 }
 
 static struct str run_keep_text(char **at, struct str text)
@@ -337,6 +340,9 @@ static struct run *run_create(struct engine *engine, struct engine_job *job, str
 	run_plan(run, job, &plan);
 	saga_id = engine_new_id(engine);
 	saga_init(&run->saga, &plan, &saga_id);
+	for (uint32_t i = 0; i < engine->n_stores; i++)
+		run->legs[i].send.is_suspect = plan.deaths[i] > 0;
+	run->pivot.is_suspect = plan.deaths[SAGA_TRUTH] > 0;
 	return run;
 }
 
@@ -414,16 +420,35 @@ static void run_measure(struct run *run, enum saga_state before)
 	run->entered_ns = engine->now.mono_ns;
 }
 
+/* A death, or a survival, outlives this saga: the next one with this content begins with it. */
+static void run_note_deaths(struct run *run, const uint32_t before[SAGA_STORES_MAX + 1])
+{
+	struct engine *engine = run->engine;
+
+	for (uint32_t i = 0; i <= SAGA_TRUTH; i++) {
+		uint32_t n_deaths = run->saga.deaths[i];
+
+		if (n_deaths == before[i])
+			continue;
+		suspects_note(&engine->suspects, run->saga.plan.content_hash, i, n_deaths);
+		if (run->accepted != NULL)
+			accepted_note_deaths(run->accepted, i, n_deaths);
+	}
+}
+
 void run_step(struct run *run, const struct saga_event *event)
 {
 	struct saga_actions actions = {.n = 0};
 	enum saga_state before = run->saga.state;
+	uint32_t deaths[SAGA_STORES_MAX + 1];
 
 	if (run->engine->phase != ENGINE_HALTED) {
+		memcpy(deaths, run->saga.deaths, sizeof(deaths));
 		saga_step(&run->saga, event, &actions);
 		run->engine->n_by_state[before]--;
 		run->engine->n_by_state[run->saga.state]++;
 		run_measure(run, before);
+		run_note_deaths(run, deaths);
 		for (uint32_t i = 0; i < actions.n; i++)
 			run_act(run, &actions.at[i]);
 	}

@@ -36,6 +36,7 @@ int sender_init(struct sender *sender, struct store *store, uint64_t timeout_ns)
 	*sender = (struct sender){.store = store, .timeout_ns = timeout_ns};
 	for (uint32_t op = 0; op < LEG_OPS; op++)
 		list_init(&sender->waiting[op]);
+	list_init(&sender->suspects);
 	list_init(&sender->free);
 	list_init(&sender->ended);
 	sender->slots = calloc(store->max_requests, sizeof(struct sender_slot));
@@ -64,7 +65,9 @@ void sender_push(struct sender *sender, struct send *send)
 	send->state = SEND_WAITING;
 	send->is_abandoned = false;
 	send->item.bytes = sender->store->ops->write_bytes(sender->store, &send->write);
-	list_append(&sender->waiting[send->write.op], &send->item.node);
+	send->is_death = false;
+	send->is_suspect = send->is_suspect && send->write.op == LEG_APPLY;
+	list_append(send->is_suspect ? &sender->suspects : &sender->waiting[send->write.op], &send->item.node);
 	sender->n_waiting++;
 }
 
@@ -90,11 +93,26 @@ static bool sender_must_halve(const struct sender_slot *slot)
 	return slot->req.is_shared && slot->req.n_writes > 1 && slot->writes[0]->verdict == VERDICT_PERMANENT;
 }
 
+static void sender_judge_suspect(struct sender_slot *slot, struct send *send)
+{
+	bool is_lonely = send == slot->sender->lonely;
+	bool is_cut = send->write.verdict == VERDICT_DOUBT && slot->req.is_cut && slot->req.n_writes == 1;
+
+	send->is_death = is_lonely && is_cut;
+	if (send->write.verdict == VERDICT_OK)
+		send->is_suspect = false;
+	else if (is_cut && send->write.op == LEG_APPLY)
+		send->is_suspect = true;
+	if (is_lonely)
+		slot->sender->lonely = NULL;
+}
+
 static void sender_finish_send(struct sender_slot *slot, struct send *send)
 {
 	uint32_t n = slot->req.n_writes;
 
 	send->state = SEND_IDLE;
+	sender_judge_suspect(slot, send);
 	send->is_batched = slot->req.is_shared && n > 1;
 	if (send->write.verdict == VERDICT_OK)
 		send->item.cap = BATCH_NO_CAP;
@@ -133,6 +151,7 @@ static void sender_finish(struct sender_slot *slot)
 		for (uint32_t i = 0; i < slot->req.n_writes; i++)
 			sender_finish_send(slot, sender_send_of(slot->items[i]));
 	list_append(&slot->sender->free, &slot->node);
+	slot->sender->n_out--;
 }
 
 static void sender_measure(struct sender_slot *slot)
@@ -147,11 +166,30 @@ static void sender_measure(struct sender_slot *slot)
 		sender->meter->n_verdicts[slot->writes[i]->verdict]++;
 }
 
+/* The probe failed, or nobody wants the suspect any more: it never left. */
+static void sender_give_back(struct sender *sender, enum verdict verdict, const struct err *err)
+{
+	struct send *send = sender->lonely;
+
+	sender->lonely = NULL;
+	sender->is_probed = false;
+	send->state = SEND_IDLE;
+	send->is_batched = false;
+	send->is_death = false;
+	send->write.verdict = verdict;
+	send->write.err = *err;
+	send->done(send);
+}
+
 bool sender_collect(struct sender *sender)
 {
 	struct list *node;
 	bool any = false;
 
+	if (sender->is_probed && sender->lonely->is_abandoned) {
+		sender_give_back(sender, VERDICT_OUTAGE, &sender->probe.write.err);
+		any = true;
+	}
 	while ((node = list_take_first(&sender->ended)) != NULL) {
 		struct sender_slot *slot =
 			container_of(container_of(node, struct store_req, node), struct sender_slot, req);
@@ -177,10 +215,9 @@ static uint32_t sender_next_op(struct sender *sender)
 	return LEG_OPS;
 }
 
-static void sender_submit(struct sender *sender, struct sender_slot *slot, uint32_t op)
+static void sender_submit_items(struct sender *sender, struct sender_slot *slot, uint32_t n)
 {
 	struct store *store = sender->store;
-	uint32_t n = batch_take(&sender->waiting[op], store->max_batch, store->max_batch_bytes, slot->items);
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct send *send = sender_send_of(slot->items[i]);
@@ -188,27 +225,99 @@ static void sender_submit(struct sender *sender, struct sender_slot *slot, uint3
 		slot->writes[i] = &send->write;
 		err_clear(&send->write.err);
 		send->state = SEND_OUT;
-		if (send->started != NULL)
+		if (send->started != NULL && send != sender->lonely) /* that one has been told */
 			send->started(send);
 	}
-	sender->n_waiting -= n;
 	sender->n_requests++;
 	sender->n_writes += n;
 	slot->req.writes = slot->writes;
 	slot->req.n_writes = n;
 	slot->req.timeout_ns = sender->timeout_ns;
 	slot->req.is_shared = false;
+	slot->req.is_cut = false;
+	sender->n_out++;
 	slot->sent_ns = sender->now != NULL ? sender->now->mono_ns : 0;
 	store->ops->submit(store, &slot->req);
 }
 
+static void sender_submit(struct sender *sender, struct sender_slot *slot, uint32_t op)
+{
+	struct store *store = sender->store;
+	uint32_t n = batch_take(&sender->waiting[op], store->max_batch, store->max_batch_bytes, slot->items);
+
+	sender->n_waiting -= n;
+	sender_submit_items(sender, slot, n);
+}
+
+/* ---- suspects ---- */
+
+static struct sender_slot *sender_take_slot(struct sender *sender)
+{
+	return container_of(list_take_first(&sender->free), struct sender_slot, node);
+}
+
+static void sender_submit_one(struct sender *sender, struct send *send)
+{
+	struct sender_slot *slot = sender_take_slot(sender);
+
+	slot->items[0] = &send->item;
+	sender_submit_items(sender, slot, 1);
+}
+
+static void sender_on_probed(struct send *probe)
+{
+	struct sender *sender = container_of(probe, struct sender, probe);
+	enum verdict verdict = probe->write.verdict;
+
+	if (verdict == VERDICT_OK)
+		sender->is_probed = true;
+	else if (verdict == VERDICT_DOUBT || verdict == VERDICT_PERMANENT)
+		sender_give_back(sender, VERDICT_OUTAGE, &probe->write.err);
+	else
+		sender_give_back(sender, verdict, &probe->write.err);
+}
+
+/* A removal goes the way of every write, and finds nothing under a name that no saga has. */
+static void sender_isolate(struct sender *sender)
+{
+	struct send *send = sender_send_of(container_of(list_take_first(&sender->suspects), struct batch_item, node));
+	struct send *probe = &sender->probe;
+
+	sender->n_waiting--;
+	sender->lonely = send;
+	send->state = SEND_OUT;
+	/* Not only from its own request on: a try that is counted as unsent must not hide that an earlier one was. */
+	if (send->started != NULL)
+		send->started(send);
+	send_init(probe, NULL, sender_on_probed);
+	probe->write = (struct leg_write){
+		.op = LEG_REMOVE,
+		.saga = send->write.saga,
+		.document_id = send->write.document_id,
+		.n_chunks = 1,
+	};
+	for (unsigned i = 10; i < sizeof(probe->write.saga.bytes); i++)
+		probe->write.saga.bytes[i] ^= 0xff; /* random bits all */
+	sender_submit_one(sender, probe);
+}
+
 void sender_pump(struct sender *sender)
 {
-	while (!list_is_empty(&sender->free)) {
-		uint32_t op = sender_next_op(sender);
+	bool has_suspects = !list_is_empty(&sender->suspects);
+	uint32_t op;
 
-		if (op == LEG_OPS)
-			return;
-		sender_submit(sender, container_of(list_take_first(&sender->free), struct sender_slot, node), op);
+	if (sender->is_probed && !sender->lonely->is_abandoned) {
+		sender->is_probed = false;
+		sender_submit_one(sender, sender->lonely);
+	}
+	if (sender->lonely != NULL || (has_suspects && !sender->is_others_turn && sender->n_out > 0))
+		return;
+	while ((!has_suspects || sender->is_others_turn) && !list_is_empty(&sender->free) &&
+	       (op = sender_next_op(sender)) != LEG_OPS)
+		sender_submit(sender, sender_take_slot(sender), op);
+	sender->is_others_turn = false;
+	if (has_suspects && sender->n_out == 0) {
+		sender->is_others_turn = true; /* after this one */
+		sender_isolate(sender);
 	}
 }

@@ -1,6 +1,11 @@
 /* What goes to one store: a queue for each kind of write, and the requests that are out.
  *
- * Nothing waits for a batch to fill: a pump sends as soon as a request is free. */
+ * Nothing waits for a batch to fill: a pump sends as soon as a request is free.
+ *
+ * A document that was alone in a request which the store's end of the connection didn't survive is a suspect: it may be
+ * the cause, or a neighbour of the cause, or a victim of an outage. From then on it goes out alone: nothing else is
+ * with the store, and a harmless write has just been answered. If the store ends the connection then, that is a death,
+ * and counts against the document. An outage gives no deaths: the harmless write fails first. */
 #ifndef SAGAD_ENGINE_SENDER_H
 #define SAGAD_ENGINE_SENDER_H
 
@@ -21,6 +26,8 @@ struct send {
 	struct batch_item item; /* keeps its cap from try to try */
 	enum send_state state;
 	bool is_batched;   /* out: it failed together with others and may be innocent */
+	bool is_suspect;   /* in, out: an apply that goes out alone; kept from try to try until one is answered well */
+	bool is_death;     /* out: the store died with it, and was well before */
 	bool is_abandoned; /* nobody wants it any more: it is not sent again */
 	/* It is about to be handed to the store: from here on the store may have it. May be NULL. */
 	void (*started)(struct send *send);
@@ -41,6 +48,12 @@ struct sender {
 	struct store *store;
 	uint64_t timeout_ns;
 	struct list waiting[LEG_OPS];
+	struct list suspects; /* waiting, and all of them applies */
+	struct send *lonely;  /* the suspect that is out, or whose probe is; NULL: none */
+	struct send probe;    /* the harmless write: a removal of a saga that never was */
+	bool is_probed;       /* it was answered well, and the suspect may go */
+	bool is_others_turn;  /* suspects and all others take turns */
+	uint32_t n_out;       /* requests */
 	uint32_t n_waiting;
 	uint32_t next_op; /* whose turn it is: no kind of write starves another */
 	struct sender_slot *slots;

@@ -7,6 +7,7 @@
 #include "engine/locks.h"
 #include "engine/meter.h"
 #include "engine/sender.h"
+#include "engine/suspects.h"
 #include "engine/timers.h"
 
 struct recovery; /* recover.c */
@@ -47,6 +48,7 @@ struct engine {
 	uint32_t n_sagas;
 	uint64_t n_by_state[16]; /* runs, by enum saga_state */
 	size_t bytes;
+	struct suspects suspects;
 	struct errand_hold holds[STORES_MAX];
 	uint32_t n_errands;
 	uint32_t n_parked;

@@ -56,6 +56,9 @@ struct store_req {
 	/* Out: the verdict PERMANENT, TRANSIENT or DOUBT was given to all writes because the store refused or lost the
 	 * request as a whole; any one of them may be the cause. The engine halves such a batch. */
 	bool is_shared;
+	/* Out, with DOUBT: the store ended the connection in the middle of the request, as it does when its process
+	 * dies. False: it was a time-out, or the store said something. */
+	bool is_cut;
 	/* Called exactly once for each submit, later, never from inside submit(). */
 	void (*done)(struct store_req *req);
 	struct list node; /* the adapter's while the request is out */

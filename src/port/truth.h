@@ -102,6 +102,7 @@ struct truth_pivot_req {
 	uint32_t n_pivots;           /* 1..max_batch; no document and no key twice */
 	uint64_t timeout_ns;         /* then the connection is dropped and the verdict is DOUBT */
 	bool is_shared;              /* out: the error belongs to the transaction, any of the pivots may be the cause */
+	bool is_cut;                 /* out, on DOUBT: as in store_req */
 	bool is_epoch_lost;          /* out: a newer owner exists; nothing was written, the daemon must stop */
 	char backend[64]; /* out, on DOUBT: application_name of the connection that is in doubt; for settle() */
 	void (*done)(struct truth_pivot_req *req);

@@ -94,9 +94,7 @@ static struct want draw_want(struct clients *clients, uint32_t doc)
 	if (!want.is_delete)
 		want.mark = draw_poison(sim);
 	want.write_unchanged = world_chance(world, 200);
-	/* One that kills a store's process is tried again for ever when it was accepted: nothing tells it from an
-	 * outage that it doesn't cause. It ends with the operator, not with the run. */
-	want.is_accepted = world_chance(world, 150) && want.mark.kind != POISON_KILLS;
+	want.is_accepted = world_chance(world, 150);
 	if (world_chance(world, 150))
 		want.deadline_ms = world_between(world, 5, 3000);
 	draw_condition(clients, &want);
@@ -189,11 +187,8 @@ static void retry_later(struct client_job *job, uint64_t after_ms)
 static void check_blame(const struct client_job *job, const struct outcome *outcome)
 {
 	struct sim *sim = job->clients->sim;
-	const struct ledger_entry *stored = sim_truth_ledger_by_key(&sim->truth, str_of(job->want.key));
-	const struct saga_fact *fact =
-		facts_find(&sim->facts, outcome->is_stored && stored != NULL ? &stored->row.saga : &outcome->saga);
 	/* A connection that breaks n times with this document alone counts as its fault: no store can tell. */
-	bool is_suspect = fact != NULL && fact->lonely_doubts >= sim->config.max_tries;
+	bool is_suspect = sim->facts.cuts[job->want.doc] >= sim->config.max_tries;
 
 	if (outcome->code == CODE_STORE_REFUSED && job->want.mark.kind == POISON_NONE && !is_suspect)
 		say_violation(job, 11, "refused for good, and the document is innocent", &outcome->saga);

@@ -133,6 +133,11 @@ void facts_removed(struct facts *facts, uint32_t store, const struct uuid *saga,
 	fact->applied &= ~(1u << store);
 }
 
+void facts_cut(struct facts *facts, uint32_t doc)
+{
+	facts->cuts[doc]++;
+}
+
 void facts_refused(struct facts *facts, uint32_t store, const struct uuid *saga)
 {
 	struct saga_fact *fact = facts_of(facts, saga);

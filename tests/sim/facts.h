@@ -39,7 +39,6 @@ struct saga_fact {
 	uint32_t refused;             /* bit i: store i refused its apply for good, alone */
 	uint32_t applies[SIM_STORES]; /* how often apply was sent */
 	uint64_t replaced_ns;         /* when a later version took its place; 0: none has */
-	uint32_t lonely_doubts;       /* how often its pivot, alone in its transaction, ended in doubt */
 	UT_hash_handle hh;
 };
 
@@ -47,6 +46,7 @@ struct facts {
 	struct trace *trace; /* borrowed */
 	struct saga_fact *by_saga;
 	uint32_t required;         /* bit i: store i must have a version before the pivot */
+	uint32_t cuts[DOCS_MAX];   /* how often a connection ended with this document alone on it */
 	bool is_tainted[DOCS_MAX]; /* PostgreSQL lost commits of this document: only an operator puts it right */
 	uint64_t last_death_ns;    /* when a daemon died last; 0: never */
 	bool has_clock_stepped;
@@ -77,6 +77,10 @@ void facts_applied(struct facts *facts, uint32_t store, const struct uuid *saga,
 /* A removal had its effect on what belongs to `touched`. */
 void facts_removed(struct facts *facts, uint32_t store, const struct uuid *saga, const struct uuid *touched,
 		   bool is_current);
+
+/* A request with this document alone was cut off. As often as max_tries it may be blamed, whatever the cause: no store
+ * can tell. */
+void facts_cut(struct facts *facts, uint32_t doc);
 
 /* A permanent verdict for this saga's apply alone was delivered. */
 void facts_refused(struct facts *facts, uint32_t store, const struct uuid *saga);

@@ -102,6 +102,16 @@ static void write_accept(struct sim_disk *disk, const struct record *record)
 	HASH_ADD(hh, disk->jobs, id, sizeof(job->id), job);
 }
 
+/* What an accepted job is refused for must be in it. */
+static void check_blame(struct sim_disk *disk, const struct disk_job *job)
+{
+	bool is_poison = strstr(job->json, "\"title\":\"0 ") == NULL;
+
+	if (!is_poison && disk->sim->facts.cuts[job->doc] < disk->sim->config.max_tries)
+		facts_violate(&disk->sim->facts, 11, "accepted job %s of doc-%u was refused for good, and is innocent",
+			      trace_id(&job->id), job->doc);
+}
+
 static void write_job_end(struct sim_disk *disk, const struct record *record, enum journal_job_state state)
 {
 	struct disk_job *job;
@@ -117,6 +127,8 @@ static void write_job_end(struct sim_disk *disk, const struct record *record, en
 	if (record->code != NULL && strlen(record->code) < sizeof(job->row.code))
 		strcpy(job->row.code, record->code);
 	(void)err_set(&job->row.reason, 0, "%s", record->reason != NULL ? record->reason : "");
+	if (state == JOB_FAILED && strcmp(job->row.code, "store_refused") == 0)
+		check_blame(disk, job);
 	free(job->json);
 	job->json = NULL;
 }

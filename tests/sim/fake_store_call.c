@@ -13,8 +13,9 @@ struct store_call {
 	uint32_t n_writes;
 	uint64_t delay_ns; /* one way */
 	enum fault fault;  /* FAULT_KINDS: none */
-	bool is_shared;    /* as it will be answered */
-	const char *text;  /* of the error */
+	bool is_shared;    /* as it will be answered; so is the next */
+	bool is_cut;
+	const char *text; /* of the error */
 };
 
 static struct store_call *store_call_of(struct call *call)
@@ -68,6 +69,9 @@ static void store_call_reply(struct call *base)
 		note_refusal(call, &call->writes[i]);
 	}
 	req->is_shared = call->is_shared;
+	req->is_cut = call->is_cut;
+	if (call->is_cut && call->n_writes == 1 && call->writes[0].op == LEG_APPLY)
+		facts_cut(&store_call_sim(call)->facts, call->writes[0].doc);
 	trace_line(&store_call_sim(call)->trace, "d%u %s answers %u: %s", base->daemon->number,
 		   call->port->server->name, call->n_writes, call->writes[0].verdict == VERDICT_OK ? "ok" : call->text);
 	call->req = NULL;
@@ -81,7 +85,14 @@ static void all_get(struct store_call *call, enum verdict verdict, bool is_share
 	for (uint32_t i = 0; i < call->n_writes; i++)
 		call->writes[i].verdict = verdict;
 	call->is_shared = is_shared;
+	call->is_cut = false;
 	call->text = text;
+}
+
+static void all_are_cut(struct store_call *call, const char *text)
+{
+	all_get(call, VERDICT_DOUBT, true, text);
+	call->is_cut = !call->call.is_answered;
 }
 
 static void answer_soon(struct store_call *call)
@@ -152,7 +163,7 @@ static void crash_store(struct store_call *call)
 
 	server->down_ns = sim->world.now_ns + world_between(&sim->world, 10 * NS_PER_MS, 8 * NS_PER_S);
 	trace_line(&sim->trace, "%s dies", server->name);
-	all_get(call, VERDICT_DOUBT, true, "connection reset by the store");
+	all_are_cut(call, "connection reset by the store");
 }
 
 /* ---- arrival ---- */
@@ -203,7 +214,7 @@ static void arrive_partial(struct store_call *call)
 
 	execute_some(call);
 	if (world_chance(world, 500))
-		all_get(call, VERDICT_DOUBT, true, "half a reply");
+		all_are_cut(call, "half a reply");
 	else
 		all_get(call, VERDICT_TRANSIENT, true, "503 in the middle");
 }
@@ -260,8 +271,10 @@ static void arrive_with_fault(struct store_call *call)
 	}
 	if (call->fault == FAULT_LOST_BEFORE || call->fault == FAULT_LOST_AFTER || call->fault == FAULT_LATE) {
 		all_get(call, VERDICT_DOUBT, true, "no answer");
-		if (call->fault != FAULT_LATE && world_chance(world, 500))
-			answer_soon(call); /* a reset; otherwise the time-out */
+		if (call->fault != FAULT_LATE && world_chance(world, 500)) {
+			all_are_cut(call, "connection reset"); /* otherwise the time-out */
+			answer_soon(call);
+		}
 		return;
 	}
 }

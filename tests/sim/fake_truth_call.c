@@ -166,6 +166,7 @@ static bool pivot_is_poisoned(struct truth_call *call)
 	if (find_poison(call, POISON_KILLS) < call->n_pivots) {
 		fault_hit(faults, FAULT_PIVOT_KILLS);
 		will_say(call, VERDICT_DOUBT, "server closed the connection unexpectedly");
+		call->is_cut = true;
 		call->is_shared = true;
 		return true;
 	}
@@ -201,6 +202,7 @@ static void do_pivot(struct truth_call *call)
 		return;
 	}
 	will_say(call, VERDICT_DOUBT, "connection reset after COMMIT was sent");
+	call->is_cut = world_chance(&truth_call_sim(call)->world, 500);
 	if (world_chance(&truth_call_sim(call)->world, 500))
 		call->delay_ns = call->timeout_ns; /* not a reset but silence: the deadline may pass meanwhile */
 	if (call->fault == FAULT_DOUBT_COMMITTED)

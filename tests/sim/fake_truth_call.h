@@ -35,6 +35,7 @@ struct truth_call {
 	/* As it will be answered. */
 	enum verdict verdict;
 	bool is_shared;
+	bool is_cut;
 	bool is_epoch_lost;
 	bool is_broken; /* its connection was of before a restart */
 	const char *text;

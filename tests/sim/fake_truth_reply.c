@@ -57,8 +57,8 @@ static void reply_one_pivot(const struct truth_call *call, const struct pivot_co
 	say(call, pivot->verdict, &pivot->err);
 	if (pivot->verdict == VERDICT_PERMANENT && call->n_pivots == 1)
 		facts_refused(facts, SIM_TRUTH, &pivot->saga);
-	if (pivot->verdict == VERDICT_DOUBT && call->n_pivots == 1)
-		facts_of(facts, &pivot->saga)->lonely_doubts++;
+	if (pivot->verdict == VERDICT_DOUBT && call->is_cut && call->n_pivots == 1)
+		facts_cut(facts, copy->doc);
 }
 
 static void reply_pivot(struct truth_call *call)
@@ -68,6 +68,7 @@ static void reply_pivot(struct truth_call *call)
 	for (uint32_t i = 0; i < call->n_pivots; i++)
 		reply_one_pivot(call, &call->pivots[i], req->pivots[i]);
 	req->is_shared = call->is_shared && call->verdict != VERDICT_OK;
+	req->is_cut = call->verdict == VERDICT_DOUBT && call->is_cut;
 	req->is_epoch_lost = call->is_epoch_lost;
 	req->backend[0] = '\0';
 	if (call->verdict == VERDICT_DOUBT)

@@ -73,6 +73,14 @@ static void http_req_fail_unsent(struct http_req *req, const char *why)
 	http_req_end_later(req, HTTP_NOT_SENT);
 }
 
+/* The server's process died, or a network between ended the connection. A connection that is refused counts when bytes
+ * went out before: curl had the request on a connection that broke, and tried it again by itself. */
+static bool http_is_cut(CURLcode result)
+{
+	return result == CURLE_GOT_NOTHING || result == CURLE_RECV_ERROR || result == CURLE_SEND_ERROR ||
+	       result == CURLE_PARTIAL_FILE || result == CURLE_SEND_FAIL_REWIND || result == CURLE_COULDNT_CONNECT;
+}
+
 /* What curl's result means. A request that curl repeated on a second connection counts as sent with its first. */
 static enum http_outcome http_req_judge(struct http_req *req, CURLcode result)
 {
@@ -94,6 +102,7 @@ static enum http_outcome http_req_judge(struct http_req *req, CURLcode result)
 	}
 	if (req->is_too_long || req->reply.failed)
 		why = req->is_too_long ? "the reply is longer than the limit" : "no memory for the reply";
+	req->is_cut = http_is_cut(result);
 	(void)err_set(&req->err, 0, "%s %s: no answer to %s %.80s: %s; whether it was done is unknown",
 		      client->config.store, client->endpoint, req->method, req->path, why);
 	return HTTP_LOST;
@@ -344,6 +353,7 @@ static void http_req_begin(struct http_client *client, struct http_req *req)
 	req->resolve_list = NULL;
 	req->is_sent = false;
 	req->is_too_long = false;
+	req->is_cut = false;
 	req->is_cert_refused = false;
 	req->error_text[0] = '\0';
 	req->begun_ns = uv_hrtime();

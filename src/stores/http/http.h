@@ -66,6 +66,7 @@ struct http_req {
 	uint16_t status;           /* ANSWERED */
 	struct buf reply;          /* ANSWERED: the body; freed after done() */
 	struct err err;            /* NOT_SENT, LOST: what happened and where */
+	bool is_cut;               /* LOST: the server ended the connection */
 	bool is_cert_refused;      /* NOT_SENT: the server's certificate isn't trusted: an operator must act */
 	uint64_t latency_ns;       /* out: from the submit to the outcome */
 

@@ -12,6 +12,7 @@ static void neo4j_call_end(struct neo4j_call *call)
 
 	/* Alone there is nobody to share with. */
 	req->is_shared = call->answer.is_shared && req->n_writes > 1;
+	req->is_cut = call->answer.verdict == VERDICT_DOUBT && call->http.outcome == HTTP_LOST && call->http.is_cut;
 	neo4j_body_fini(&call->body);
 	call->req = NULL;
 	req->done(req);

@@ -43,6 +43,7 @@ struct pg_end {
 	uint32_t statement;   /* ERROR: which one, from 0 */
 	enum verdict verdict; /* ERROR: the class of the code. LOST: DOUBT when the script was handed to libpq whole,
 				 OUTAGE before */
+	bool is_cut;          /* LOST: the server ended the connection without a word */
 	char sqlstate[PG_SQLSTATE_BYTES]; /* "" unless the server named one */
 	struct err err;                   /* the server's words, or libpq's */
 };

@@ -124,6 +124,7 @@ static void pg_pivot_ended(struct pg_job *job, const struct pg_end *end)
 	} else if (end->kind == PG_END_OK && verdict != VERDICT_OK) {
 		(void)err_set(&err, 0, "postgres: the server rolled the transaction back");
 	}
+	req->is_cut = verdict == VERDICT_DOUBT && end->is_cut;
 	if (verdict == VERDICT_DOUBT)
 		memcpy(req->backend, job->backend, sizeof(req->backend));
 	if (verdict == VERDICT_MISCONFIGURED) /* a refused type or column: the schema changed under this connection */

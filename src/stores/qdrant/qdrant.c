@@ -46,6 +46,7 @@ static void qdrant_call_end(struct qdrant_call *call)
 	}
 	/* Alone there is nobody to share with. */
 	req->is_shared = call->answer.is_shared && req->n_writes > 1;
+	req->is_cut = call->answer.verdict == VERDICT_DOUBT && call->http.outcome == HTTP_LOST && call->http.is_cut;
 	qdrant_body_fini(&call->body);
 	call->req = NULL;
 	req->done(req);

@@ -132,6 +132,7 @@ static void slot_end(struct redis_exchange *exchange)
 	if (exchange->how == REDIS_LOST)
 		give_all(req, exchange->n_replies, VERDICT_DOUBT, &exchange->err);
 	req->is_shared = exchange->how == REDIS_LOST && exchange->n_replies == 0;
+	req->is_cut = exchange->how == REDIS_LOST && exchange->is_cut;
 	redis_store_note(store, exchange->latency_ns,
 			 exchange->how == REDIS_ANSWERED ? find_store_fault(req) : &exchange->err);
 	if (exchange->how == REDIS_ANSWERED && slot->wants_reconnect)

@@ -32,6 +32,7 @@ static void conn_finish(struct redis_conn *conn, enum redis_end how, enum verdic
 	(void)uv_timer_stop(&conn->timer); /* can't fail */
 	conn->exchange = NULL;
 	exchange->how = how;
+	exchange->is_cut = how == REDIS_LOST && conn->is_cut;
 	exchange->verdict = verdict;
 	exchange->n_replies = how == REDIS_NOT_SENT ? 0 : conn->n_got;
 	exchange->latency_ns = uv_hrtime() - conn->begun_ns;
@@ -232,7 +233,11 @@ static void on_replied(void *owner, const redisReply *reply)
 
 static void on_broken(void *owner, const struct err *err)
 {
-	conn_fail(owner, VERDICT_OUTAGE, err);
+	struct redis_conn *conn = owner;
+
+	conn->is_cut = true;
+	conn_fail(conn, VERDICT_OUTAGE, err);
+	conn->is_cut = false;
 }
 
 static const struct redis_link_events link_events = {

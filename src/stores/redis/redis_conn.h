@@ -48,6 +48,7 @@ struct redis_exchange {
 	enum redis_end how;                           /* out */
 	enum verdict verdict;                         /* out: NOT_SENT */
 	struct err err;                               /* out: NOT_SENT, LOST; begins with "redis HOST:PORT: " */
+	bool is_cut;                                  /* out: LOST: the server ended the connection */
 	uint32_t n_replies;                           /* out: that came */
 	uint64_t latency_ns;                          /* out: from the first byte out to the last reply */
 };
@@ -76,6 +77,7 @@ struct redis_conn {
 	enum verdict failed_verdict; /* a failure that waits to be told, from the next turn */
 	struct err failed_err;
 	bool is_failing;
+	bool is_cut; /* what the link says of its end, while it fails */
 	bool is_closing;
 	bool is_timer_closed;
 	void (*closed)(struct redis_conn *conn);

@@ -276,20 +276,79 @@ static void past_the_deadline_doubt_ends_in_an_abort_row(void **state)
 	assert_string_equal(FEED(&saga, .kind = SAGA_EV_SETTLED, .settled = SAGA_SETTLED_ABORTED), "clean(7) unlock");
 }
 
-static void alone_and_lost_again_and_again_is_permanent(void **state)
+/* Tries the pivot once more, and it is lost. */
+static const char *lose_pivot(struct saga *saga, bool is_death)
+{
+	if (saga->state == SAGA_PIVOT_READY)
+		(void)FEED(saga, .kind = SAGA_EV_PIVOT_SENT);
+	assert_string_equal(FEED(saga, .kind = SAGA_EV_PIVOT, .verdict = SAGA_DOUBT, .is_death = is_death), "settle");
+	return FEED(saga, .kind = SAGA_EV_SETTLED, .settled = SAGA_SETTLED_ABSENT);
+}
+
+static void as_many_deaths_at_the_pivot_are_permanent(void **state)
 {
 	struct saga saga = begin_pivoting(plan_put(), nothing);
 
 	(void)state;
-	for (int i = 0; i < 2; i++) {
-		(void)FEED(&saga, .kind = SAGA_EV_PIVOT, .verdict = SAGA_DOUBT);
-		assert_string_equal(FEED(&saga, .kind = SAGA_EV_SETTLED, .settled = SAGA_SETTLED_ABSENT), "pivot");
-		(void)FEED(&saga, .kind = SAGA_EV_PIVOT_SENT);
-	}
-	(void)FEED(&saga, .kind = SAGA_EV_PIVOT, .verdict = SAGA_DOUBT);
-	assert_string_equal(FEED(&saga, .kind = SAGA_EV_SETTLED, .settled = SAGA_SETTLED_ABSENT),
-			    "clean(7) answer unlock");
+	assert_string_equal(lose_pivot(&saga, false), "pivot"); /* no evidence */
+	assert_string_equal(lose_pivot(&saga, true), "pivot");
+	assert_string_equal(lose_pivot(&saga, true), "pivot");
+	assert_string_equal(lose_pivot(&saga, true), "clean(7) answer unlock");
 	assert_int_equal(saga.failure.code, CODE_STORE_REFUSED);
+	assert_non_null(strstr(saga.failure.err.text, "has not survived this document"));
+}
+
+/* It may be PostgreSQL that hangs: the same document may do well later. */
+static void doubts_that_are_no_deaths_blame_nobody(void **state)
+{
+	struct saga_plan plan = plan_put();
+	struct saga saga;
+
+	(void)state;
+	plan.has_key = true;
+	saga = begin_pivoting(plan, nothing);
+	for (int i = 0; i < 2; i++)
+		assert_string_equal(lose_pivot(&saga, false), "pivot");
+	assert_string_equal(lose_pivot(&saga, false), "clean(7) answer unlock");
+	assert_int_equal(saga.failure.code, CODE_STORE_UNAVAILABLE);
+}
+
+static const char *lose_apply(struct saga *saga, bool is_death)
+{
+	return FEED(saga, .kind = SAGA_EV_APPLIED, .store = 1, .verdict = SAGA_DOUBT, .is_death = is_death);
+}
+
+static void as_many_deaths_at_a_store_are_permanent(void **state)
+{
+	struct saga_plan plan = plan_put();
+	struct saga saga;
+
+	(void)state;
+	plan.has_key = true;
+	saga = begin_projecting(plan, nothing);
+	assert_string_equal(lose_apply(&saga, false), "wait1(apply)");
+	assert_string_equal(lose_apply(&saga, true), "wait1(apply)");
+	assert_string_equal(lose_apply(&saga, true), "wait1(apply)");
+	assert_int_equal(saga.tries[1], 1); /* the store's return has tries of its own */
+	assert_string_equal(lose_apply(&saga, true), "clean(7) record");
+	assert_int_equal(saga.failure.code, CODE_STORE_REFUSED);
+	assert_int_equal(saga.failure.store, 1);
+	assert_int_equal(saga.failure.tries, 3);
+}
+
+static void deaths_of_earlier_attempts_count(void **state)
+{
+	struct saga_plan plan = plan_put();
+	struct saga saga;
+
+	(void)state;
+	plan.deaths[1] = 2;
+	saga = begin_projecting(plan, nothing);
+	assert_string_equal(lose_apply(&saga, true), "clean(7) answer unlock");
+	assert_int_equal(saga.failure.code, CODE_STORE_REFUSED);
+	saga = begin_projecting(plan, nothing);
+	(void)FEED(&saga, .kind = SAGA_EV_APPLIED, .store = 1);
+	assert_int_equal(saga.deaths[1], 0); /* survived: they must come in a row */
 }
 
 static void a_conflict_at_the_pivot_cleans(void **state)
@@ -473,7 +532,10 @@ int main(void)
 		cmocka_unit_test(doubts_in_a_batch_cost_no_try),
 		cmocka_unit_test(doubt_at_the_pivot_is_settled_never_guessed),
 		cmocka_unit_test(past_the_deadline_doubt_ends_in_an_abort_row),
-		cmocka_unit_test(alone_and_lost_again_and_again_is_permanent),
+		cmocka_unit_test(as_many_deaths_at_the_pivot_are_permanent),
+		cmocka_unit_test(doubts_that_are_no_deaths_blame_nobody),
+		cmocka_unit_test(as_many_deaths_at_a_store_are_permanent),
+		cmocka_unit_test(deaths_of_earlier_attempts_count),
 		cmocka_unit_test(a_conflict_at_the_pivot_cleans),
 		cmocka_unit_test(a_transient_pivot_is_tried_again_within_its_tries),
 		cmocka_unit_test(versions_asked_for_are_compared),
