@@ -133,7 +133,7 @@ static void saga_clean(struct saga *saga, struct saga_actions *actions)
 		saga_act(actions, SAGA_ACT_CLEAN, SAGA_NO_STORE)->stores = saga->sent;
 	else
 		(void)saga_act(actions, SAGA_ACT_FORGET, SAGA_NO_STORE);
-	if (saga_is_remembered(saga) && !saga->is_late && !saga->is_answered)
+	if (saga_is_remembered(saga) && !saga->is_late)
 		(void)saga_act(actions, SAGA_ACT_RECORD, SAGA_TRUTH);
 	else
 		saga_finish_aborted(saga, actions);
@@ -185,12 +185,6 @@ static void saga_refuse(struct saga *saga, enum code code, const char *text, str
 	saga_clean(saga, actions);
 }
 
-/* Never, but for a seeded bug; the first three bytes are hours. */
-static bool saga_keeps_older_id(const struct saga *saga)
-{
-	return MUTANT(id_not_renewed) && saga->is_deleted && memcmp(saga->replaced.bytes, saga->id.bytes, 3) != 0;
-}
-
 /* The intent is durable and the read is done: decide. The order matters: a known key answers before anything else. */
 static void saga_decide(struct saga *saga, struct saga_actions *actions)
 {
@@ -210,7 +204,9 @@ static void saga_decide(struct saga *saga, struct saga_actions *actions)
 			    actions);
 	else if (saga->plan.is_delete && !is_present)
 		saga_finish_done(saga, SAGA_RESULT_ABSENT, actions);
-	else if (saga->is_found && uuid_compare(&saga->replaced, &saga->id) >= 0 && !saga_keeps_older_id(saga)) {
+	else if (saga->is_found && uuid_compare(&saga->replaced, &saga->id) >= 0 &&
+		 !(MUTANT(id_not_renewed) && saga->is_deleted &&
+		   memcmp(saga->replaced.bytes, saga->id.bytes, 3) != 0)) {
 		saga->is_intent_durable = false;
 		(void)saga_act(actions, SAGA_ACT_RENAME, SAGA_NO_STORE);
 		(void)saga_act(actions, SAGA_ACT_INTENT, SAGA_NO_STORE);
@@ -375,8 +371,8 @@ static void saga_on_owed(struct saga *saga, const struct saga_event *event, enum
 {
 	uint32_t store = event->store;
 
-	if (saga->state != SAGA_OWING || !(*due & BIT(store)) || (*left & BIT(store)))
-		return;
+	if (!(*due & BIT(store)) || (*left & BIT(store)))
+		return; /* in no state but OWING is anything due and not left to others */
 	if (event->verdict == SAGA_OK) {
 		*due &= ~BIT(store);
 		if (saga_owes(saga, store, op))
