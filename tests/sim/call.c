@@ -3,7 +3,7 @@
 void call_begin(struct call *call, struct daemon *daemon)
 {
 	call->daemon = daemon;
-	call->action = ++daemon->n_actions;
+	call->action = daemon_act(daemon);
 	list_append(&daemon->calls, &call->node);
 }
 
@@ -32,6 +32,20 @@ void call_finish(struct call *call)
 	world_cancel(&call->daemon->sim->world, &call->answer);
 	call->reply(call);
 	daemon_touch(call->daemon);
+}
+
+void call_worsen(struct call *call)
+{
+	struct world *world = &call->daemon->sim->world;
+
+	if (!call->is_answered && call->arrival.slot != 0 && call->redraw != NULL)
+		call->redraw(call);
+	if (!call->is_answered)
+		return;
+	if (call->arrival.slot != 0)
+		world_after(world, &call->arrival, 0);
+	else if (call->again.slot != 0)
+		world_after(world, &call->again, 0);
 }
 
 void call_orphan(struct call *call, uint64_t last_action)

@@ -22,6 +22,8 @@ struct call {
 	bool is_answered;
 	void (*reply)(struct call *call); /* gives the caller its answer as it stands, or doubt */
 	void (*destroy)(struct call *call);
+	uint32_t (*states)(const struct call *call); /* of the sagas that it is for, as bits */
+	void (*redraw)(struct call *call);           /* it may be met by a fault after all; NULL: never */
 };
 
 /* Puts the call into the daemon's list and numbers it. */
@@ -32,6 +34,10 @@ void call_release(struct call *call);
 
 /* Answers it, unless its daemon is dead. */
 void call_finish(struct call *call);
+
+/* The worst moment for a fault. What is late (its answer was given, a time-out) comes now; what is on its way may be
+ * met by a fault of its own. */
+void call_worsen(struct call *call);
 
 /* The daemon dies. What is beyond `last_action` was never sent. The answer never comes; the effect may. */
 void call_orphan(struct call *call, uint64_t last_action);

@@ -1,4 +1,5 @@
-/* The faults that strike by time, whatever is going on: crashes, outages, zombies, clocks. A draw a tick and kind. */
+/* The faults that strike by time, whatever is going on: crashes, outages, zombies, clocks. A draw a tick and kind, and
+ * one more whenever a saga is in a state that doesn't last. */
 #include "sim.h"
 
 #define TICK_NS (250 * NS_PER_MS)
@@ -13,33 +14,96 @@ static uint64_t until_ns(struct sim *sim, uint64_t most_ns)
 	return sim->world.now_ns + world_between(&sim->world, 20 * NS_PER_MS, most_ns);
 }
 
+/* ---- stores ---- */
+
 static void strike_stores(struct sim *sim)
 {
-	struct sim_store *server = any_store(sim);
+	static const struct {
+		enum fault fault;
+		enum ill ill;
+		uint64_t most_s;
+	} kinds[] = {
+		{FAULT_STORE_DOWN, ILL_DOWN, 15},
+		{FAULT_STORE_MISCONFIGURED, ILL_MISCONFIGURED, 10},
+		/* Bounded, since what it took in the meantime still has its effect (see sim_latest_ns). */
+		{FAULT_STORE_MUTE, ILL_MUTE, 10},
+		{FAULT_READ_ONLY, ILL_READ_ONLY, 10},
+		{FAULT_LOADING, ILL_LOADING, 5},
+		{FAULT_OUT_OF_MEMORY, ILL_OUT_OF_MEMORY, 10},
+		{FAULT_RATE_LIMIT, ILL_RATE_LIMIT, 5},
+	};
 
-	if (fault_strikes(&sim->faults, FAULT_STORE_DOWN)) {
-		server->down_ns = until_ns(sim, 15 * NS_PER_S);
-		trace_line(&sim->trace, "%s is down", server->name);
-	}
-	if (fault_strikes(&sim->faults, FAULT_STORE_MISCONFIGURED)) {
-		server->misconfigured_ns = until_ns(sim, 10 * NS_PER_S);
-		trace_line(&sim->trace, "%s is misconfigured", server->name);
-	}
-	/* Bounded, since what it took in the meantime still has its effect (see sim_latest_ns). */
-	if (fault_strikes(&sim->faults, FAULT_STORE_MUTE)) {
-		server->mute_ns = until_ns(sim, 10 * NS_PER_S);
-		trace_line(&sim->trace, "%s is mute", server->name);
+	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct sim_store *server;
+
+		if (!fault_strikes(&sim->faults, kinds[i].fault))
+			continue;
+		server = any_store(sim);
+		server->ill_ns[kinds[i].ill] = until_ns(sim, kinds[i].most_s * NS_PER_S);
+		trace_line(&sim->trace, "%s: %s until %.3f", server->name, fault_name(kinds[i].fault),
+			   (double)server->ill_ns[kinds[i].ill] / 1e9);
 	}
 }
 
+static void strike_connections(struct sim *sim)
+{
+	struct store_port *port;
+
+	if (sim->current == NULL || !fault_strikes(&sim->faults, FAULT_HALF_OPEN))
+		return;
+	port = &sim->current->stores[rng_below(&sim->world.rng, SIM_STORES)];
+	port->half_open_ns = until_ns(sim, 2 * sim->config.store_timeout_ms * NS_PER_MS);
+	trace_line(&sim->trace, "d%u's connections to %s lead nowhere", sim->current->number, port->server->name);
+}
+
+/* One that never saved anything forgets all. */
+static void strike_redis(struct sim *sim)
+{
+	struct sim_store *server = &sim->stores[STORE_REDIS];
+
+	if (!fault_is_in(&sim->faults, FAULT_REDIS_FORGETS))
+		return;
+	if (sim->redis_saves && world_chance(&sim->world, 300))
+		sim_store_save(server);
+	if (!fault_strikes(&sim->faults, FAULT_REDIS_FORGETS))
+		return;
+	fault_hit(&sim->faults, FAULT_REDIS_FORGETS);
+	server->ill_ns[ILL_DOWN] = until_ns(sim, 2 * NS_PER_S);
+	sim_store_forget(server);
+	sim->facts.is_cache_lossy = true;
+	trace_line(&sim->trace, "redis dies and forgets %s", server->image != NULL ? "its last writes" : "everything");
+}
+
+/* ---- PostgreSQL ---- */
+
 static void strike_truth(struct sim *sim)
+{
+	static const struct {
+		enum fault fault;
+		enum truth_ill ill;
+	} kinds[] = {
+		{FAULT_TRUTH_MUTE, TRUTH_MUTE},
+		{FAULT_TRUTH_READ_ONLY, TRUTH_READ_ONLY},
+		{FAULT_TRUTH_MISCONFIGURED, TRUTH_MISCONFIGURED},
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (!fault_strikes(&sim->faults, kinds[i].fault))
+			continue;
+		sim->truth.ill_ns[kinds[i].ill] = until_ns(sim, 8 * NS_PER_S);
+		trace_line(&sim->trace, "postgresql: %s until %.3f", fault_name(kinds[i].fault),
+			   (double)sim->truth.ill_ns[kinds[i].ill] / 1e9);
+	}
+	if (!fault_strikes(&sim->faults, FAULT_TRUTH_DOWN))
+		return;
+	trace_line(&sim->trace, "postgresql is down");
+	sim_truth_stop(&sim->truth, until_ns(sim, 10 * NS_PER_S));
+}
+
+static void strike_history(struct sim *sim)
 {
 	uint32_t n_gone;
 
-	if (fault_strikes(&sim->faults, FAULT_TRUTH_DOWN)) {
-		trace_line(&sim->trace, "postgresql is down");
-		sim_truth_stop(&sim->truth, until_ns(sim, 10 * NS_PER_S));
-	}
 	if (sim->has_gone_back || !fault_strikes(&sim->faults, FAULT_TRUTH_WENT_BACK))
 		return;
 	sim_truth_stop(&sim->truth, until_ns(sim, 5 * NS_PER_S));
@@ -50,36 +114,51 @@ static void strike_truth(struct sim *sim)
 		fault_hit(&sim->faults, FAULT_TRUTH_WENT_BACK);
 }
 
+/* ---- daemons ---- */
+
 static void strike_daemon(struct sim *sim)
 {
 	struct daemon *daemon = sim->current;
 
-	if (daemon == NULL || daemon->is_dead || !fault_strikes(&sim->faults, FAULT_CRASH))
+	if (daemon == NULL || daemon->is_dead || daemon->doom != DOOM_NONE || !fault_strikes(&sim->faults, FAULT_CRASH))
 		return;
 	if (world_chance(&sim->world, 500)) {
 		daemon->doom = DOOM_AFTER_TURN;
 		return;
 	}
-	if (daemon->doom != DOOM_SOON)
-		world_after(&sim->world, &daemon->death, world_between(&sim->world, 0, TICK_NS));
+	daemon->doom = DOOM_SOON;
+	world_after(&sim->world, &daemon->death, world_between(&sim->world, 0, TICK_NS));
 }
 
-/* The old daemon doesn't notice: a machine that was thought dead, with its journal or without. */
-static void strike_zombie(struct sim *sim)
+static void begin_zombie(struct sim *sim, struct daemon *old)
 {
-	struct daemon *old = sim->current;
 	bool has_same_journal = world_chance(&sim->world, 500) || sim->n_disks == DISKS_MAX;
 
-	if (old == NULL || old->is_dead || old->stats.phase != ENGINE_RUNNING || sim->zombie_end.slot != 0 ||
-	    !fault_strikes(&sim->faults, FAULT_ZOMBIE))
-		return;
-	fault_hit(&sim->faults, FAULT_ZOMBIE);
-	trace_line(&sim->trace, "d%u gets a successor, with %s journal, and goes on", old->number,
-		   has_same_journal ? "the same" : "another");
+	trace_line(&sim->trace, "d%u gets a successor, with %s journal, and %s", old->number,
+		   has_same_journal ? "the same" : "another", old->is_asleep ? "is stopped" : "goes on");
 	old->is_zombie = true;
 	old->journal.is_fenced = has_same_journal;
 	(void)daemon_start(sim, has_same_journal ? old->journal.disk : sim_disk_add(sim), true);
 	world_after(&sim->world, &sim->zombie_end, world_between(&sim->world, NS_PER_S, 20 * NS_PER_S));
+}
+
+/* The old daemon doesn't notice: a machine that was thought dead, with its journal or without. Or it can't notice: it
+ * was stopped, with all that it had in flight. */
+static void strike_zombie(struct sim *sim)
+{
+	struct daemon *old = sim->current;
+
+	if (old == NULL || old->is_dead || old->stats.phase != ENGINE_RUNNING || sim->zombie_end.slot != 0)
+		return;
+	if (fault_strikes(&sim->faults, FAULT_ZOMBIE)) {
+		fault_hit(&sim->faults, FAULT_ZOMBIE);
+		begin_zombie(sim, old);
+	} else if (fault_strikes(&sim->faults, FAULT_ZOMBIE_WAKES)) {
+		old->is_asleep = true;
+		old->asleep_ns = until_ns(sim, 12 * NS_PER_S);
+		daemon_touch(old);
+		begin_zombie(sim, old);
+	}
 }
 
 static void strike_clock(struct sim *sim)
@@ -94,17 +173,58 @@ static void strike_clock(struct sim *sim)
 	trace_line(&sim->trace, "the clock is set to %+lld ms", (long long)sim->world.step_ms);
 }
 
+static void strike_all(struct sim *sim)
+{
+	strike_stores(sim);
+	strike_connections(sim);
+	strike_redis(sim);
+	strike_truth(sim);
+	strike_history(sim);
+	strike_daemon(sim);
+	strike_zombie(sim);
+	strike_clock(sim);
+}
+
 static void on_tick(struct event *event)
 {
 	struct sim *sim = container_of(event, struct sim, tick);
 
-	strike_stores(sim);
-	strike_truth(sim);
-	strike_daemon(sim);
-	strike_zombie(sim);
-	strike_clock(sim);
+	strike_all(sim);
 	world_after(&sim->world, &sim->tick, TICK_NS);
 }
+
+bool chaos_is_rare(const struct daemon *daemon)
+{
+	const uint64_t *n = daemon->stats.n_by_state;
+
+	return n[SAGA_PIVOT_READY] + n[SAGA_IN_DOUBT] + n[SAGA_CLEANING] > 0;
+}
+
+/* Faults come at the worst moment. */
+static void worsen_calls(struct sim *sim, const struct daemon *daemon)
+{
+	const uint32_t worst = 1u << SAGA_PIVOT_READY | 1u << SAGA_PIVOTING | 1u << SAGA_IN_DOUBT | 1u << SAGA_CLEANING;
+	const struct list *it;
+
+	for (it = daemon->calls.next; it != &daemon->calls; it = it->next) {
+		struct call *call = (struct call *)(uintptr_t)it; /* its first member */
+
+		if ((call->arrival.slot != 0 || call->again.slot != 0) && (call->states(call) & worst) != 0 &&
+		    world_chance(&sim->world, 300))
+			call_worsen(call);
+	}
+}
+
+void chaos_look(struct sim *sim, const struct daemon *daemon)
+{
+	if (!sim->faults.is_on || daemon != sim->current)
+		return;
+	worsen_calls(sim, daemon);
+	if (chaos_is_rare(daemon))
+		strike_all(sim);
+}
+
+/* ---- begin and end ---- */
 
 static void kill_zombies(struct sim *sim)
 {
@@ -133,6 +253,17 @@ void chaos_begin(struct sim *sim)
 		world_after(&sim->world, &sim->tick, TICK_NS);
 }
 
+static void heal(struct sim *sim)
+{
+	for (uint32_t i = 0; i < SIM_STORES; i++)
+		for (unsigned ill = 0; ill < ILLS; ill++)
+			sim->stores[i].ill_ns[ill] = sim->world.now_ns;
+	for (unsigned ill = 0; ill < TRUTH_ILLS; ill++)
+		sim->truth.ill_ns[ill] = sim->world.now_ns;
+	for (uint32_t i = 0; i < sim->n_disks; i++)
+		sim->disks[i].full_ns = sim->world.now_ns;
+}
+
 void chaos_end(struct sim *sim)
 {
 	struct list *it, *tmp;
@@ -142,16 +273,13 @@ void chaos_end(struct sim *sim)
 	world_cancel(&sim->world, &sim->tick);
 	world_cancel(&sim->world, &sim->zombie_end);
 	kill_zombies(sim);
-	for (uint32_t i = 0; i < SIM_STORES; i++) {
-		struct sim_store *server = &sim->stores[i];
-
-		server->down_ns = server->misconfigured_ns = server->mute_ns = sim->world.now_ns;
-	}
-	sim->truth.down_ns = sim->world.now_ns;
+	heal(sim);
 	list_each (it, tmp, &sim->daemons) {
 		struct daemon *daemon = container_of(it, struct daemon, node);
 
 		daemon->doom = DOOM_NONE;
 		world_cancel(&sim->world, &daemon->death);
+		for (uint32_t i = 0; i < SIM_STORES; i++)
+			daemon->stores[i].half_open_ns = sim->world.now_ns;
 	}
 }

@@ -9,7 +9,7 @@
 
 /* ---- what to ask for ---- */
 
-static struct poison_mark draw_poison(struct sim *sim)
+static struct poison_mark draw_poison(struct clients *clients)
 {
 	static const struct {
 		enum fault fault;
@@ -21,22 +21,23 @@ static struct poison_mark draw_poison(struct sim *sim)
 		{FAULT_PIVOT_KILLS, POISON_KILLS, true},
 	};
 
-	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
-		if (fault_strikes(&sim->faults, kinds[i].fault))
-			return (struct poison_mark){
-				kinds[i].kind,
-				kinds[i].is_truth ? SIM_TRUTH : (uint32_t)rng_below(&sim->world.rng, SIM_STORES)};
+	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
+		uint32_t store = (uint32_t)rng_below(&clients->rng, SIM_STORES);
+
+		if (fault_strikes(&clients->sim->faults, kinds[i].fault))
+			return (struct poison_mark){kinds[i].kind, kinds[i].is_truth ? SIM_TRUTH : store};
+	}
 	return (struct poison_mark){POISON_NONE, 0};
 }
 
 static void draw_condition(struct clients *clients, struct want *want)
 {
-	struct world *world = &clients->sim->world;
 	const struct uuid *known = &clients->versions[want->doc];
+	bool is_absent = rng_chance(&clients->rng, 60), is_known = rng_chance(&clients->rng, 150);
 
-	if (world_chance(world, 60))
+	if (is_absent)
 		want->if_absent = true;
-	else if (!uuid_is_nil(known) && world_chance(world, 150)) {
+	else if (!uuid_is_nil(known) && is_known) {
 		want->has_if_version = true;
 		want->if_version = *known;
 	}
@@ -64,41 +65,43 @@ static void key_add(struct clients *clients, struct want *want)
 /* A job that was asked for before, or another one under its key. */
 static bool draw_repetition(struct clients *clients, struct want *want)
 {
-	struct world *world = &clients->sim->world;
+	struct faults *faults = &clients->sim->faults;
+	uint64_t which = rng_next(&clients->rng);
+	bool is_same = fault_strikes(faults, FAULT_SAME_KEY), is_other = fault_strikes(faults, FAULT_KEY_REUSED);
 	char key[KEY_BYTES];
 	const struct key_fact *fact;
 
-	if (clients->n_keys == 0 || !world_chance(world, 150))
+	if (clients->n_keys == 0 || (!is_same && !is_other))
 		return false;
-	(void)snprintf(key, sizeof(key), "key-%u", (unsigned)rng_below(&world->rng, clients->n_keys));
+	fault_hit(faults, is_same ? FAULT_SAME_KEY : FAULT_KEY_REUSED);
+	(void)snprintf(key, sizeof(key), "key-%u", (unsigned)(which % clients->n_keys));
 	fact = key_find(clients, key);
 	MUST(fact != NULL);
 	*want = fact->want;
 	want->has_if_version = false;
 	want->if_absent = false;
-	if (world_chance(world, 150))
+	if (!is_same)
 		want->number++;
 	return true;
 }
 
 static struct want draw_want(struct clients *clients, uint32_t doc)
 {
-	struct sim *sim = clients->sim;
-	struct world *world = &sim->world;
+	struct rng *rng = &clients->rng;
 	struct want want = {.doc = doc};
 
 	if (draw_repetition(clients, &want))
 		return want;
-	want.number = doc * 1000 + (uint32_t)rng_below(&world->rng, 12);
-	want.is_delete = world_chance(world, 130);
+	want.number = doc * 1000 + (uint32_t)rng_below(rng, 12);
+	want.is_delete = rng_chance(rng, 130);
 	if (!want.is_delete)
-		want.mark = draw_poison(sim);
-	want.write_unchanged = world_chance(world, 200);
-	want.is_accepted = world_chance(world, 150);
-	if (world_chance(world, 150))
-		want.deadline_ms = world_between(world, 5, 3000);
+		want.mark = draw_poison(clients);
+	want.write_unchanged = rng_chance(rng, 200);
+	want.is_accepted = rng_chance(rng, 150);
+	if (rng_chance(rng, 150))
+		want.deadline_ms = rng_between(rng, 5, 3000);
 	draw_condition(clients, &want);
-	if (world_chance(world, 400))
+	if (rng_chance(rng, want.mark.kind == POISON_NONE ? 400 : 800)) /* only a refusal with a key is recorded */
 		key_add(clients, &want);
 	return want;
 }
@@ -171,7 +174,8 @@ static void on_accepted(struct client_job *job, const struct outcome *outcome)
 		clients->accepted = realloc(clients->accepted, clients->n_accepted_room * sizeof(*clients->accepted));
 		MUST(clients->accepted != NULL);
 	}
-	clients->accepted[clients->n_accepted++] = (struct accepted_job){outcome->saga, disk, job->want.doc};
+	clients->accepted[clients->n_accepted++] =
+		(struct accepted_job){outcome->saga, disk, job->want.doc, disk->is_lost};
 }
 
 static void retry_later(struct client_job *job, uint64_t after_ms)
@@ -240,6 +244,8 @@ static void on_done(struct engine_job *base, const struct outcome *outcome)
 	struct clients *clients = job->clients;
 	struct sim *sim = clients->sim;
 
+	if (daemon_is_doomed(job->daemon))
+		return; /* nobody hears it any more */
 	trace_line(&sim->trace, "d%u answers doc-%u %s: %s saga %s%s %s%s", job->daemon->number, job->want.doc,
 		   job->want.key, outcome_names[outcome->kind], trace_id(&outcome->saga),
 		   outcome->is_stored ? " (stored)" : "",
@@ -362,29 +368,55 @@ static void on_retry(struct event *event)
 		return;
 	job = job_make(old->clients, &old->want);
 	job->n_tries = old->n_tries;
+	job->number = old->number;
 	job_submit(job);
 }
 
-static void ask(struct clients *clients, uint32_t doc)
+/* The streams run on for a job that is left out, so that the others stay what they are. */
+static void ask(struct clients *clients, const struct want *want)
+{
+	bool vanishes = fault_strikes(&clients->sim->faults, FAULT_CLIENT_VANISHES);
+	struct client_job *job;
+
+	if (!case_has_job(clients->sim->run, ++clients->n_asked))
+		return;
+	case_note_job(clients->sim->run, clients->n_asked);
+	job = job_make(clients, want);
+	job->number = clients->n_asked;
+	job->is_vanished = vanishes;
+	job_submit(job);
+}
+
+/* One job; or, when puts and deletes are to meet, one of each. */
+static void ask_for(struct clients *clients, uint32_t doc)
 {
 	struct want want = draw_want(clients, doc);
-	struct client_job *job = job_make(clients, &want);
+	struct want opposite = {.doc = doc, .number = doc * 1000, .is_delete = !want.is_delete};
 
-	job->is_vanished = fault_strikes(&clients->sim->faults, FAULT_CLIENT_VANISHES);
-	job_submit(job);
+	ask(clients, &want);
+	if (!fault_strikes(&clients->sim->faults, FAULT_INTERLEAVED))
+		return;
+	fault_hit(&clients->sim->faults, FAULT_INTERLEAVED);
+	ask(clients, &opposite);
+	opposite.is_delete = want.is_delete;
+	opposite.number++;
+	ask(clients, &opposite);
 }
 
 static void on_next(struct event *event)
 {
 	struct clients *clients = container_of(event, struct clients, next);
-	struct world *world = &clients->sim->world;
-	uint32_t n = world_chance(world, 100) ? (uint32_t)world_between(world, 2, 12) : 1;
-	uint32_t hot = (uint32_t)rng_below(&world->rng, clients->n_docs);
+	struct rng *rng = &clients->rng;
+	uint32_t n = rng_chance(rng, 100) ? (uint32_t)rng_between(rng, 2, 12) : 1;
+	uint32_t hot = (uint32_t)rng_below(rng, clients->n_docs);
 
-	for (uint32_t i = 0; i < n; i++)
-		ask(clients, world_chance(world, 600) ? hot : (uint32_t)rng_below(&world->rng, clients->n_docs));
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t any = (uint32_t)rng_below(rng, clients->n_docs);
+
+		ask_for(clients, rng_chance(rng, 600) ? hot : any);
+	}
 	if (--clients->n_left > 0)
-		world_after(world, &clients->next, world_between(world, 0, clients->pause_ns));
+		world_after(&clients->sim->world, &clients->next, rng_between(rng, 0, clients->pause_ns));
 }
 
 void clients_begin(struct clients *clients)
@@ -443,12 +475,21 @@ void clients_probe(struct clients *clients)
 	job_submit(job_make(clients, &want));
 }
 
+void clients_journal_lost(struct clients *clients, const struct sim_disk *disk)
+{
+	for (uint32_t i = 0; i < clients->n_accepted; i++)
+		if (clients->accepted[i].disk == disk)
+			clients->accepted[i].is_lost = true;
+}
+
 static void check_accepted_one(const struct clients *clients, const struct accepted_job *accepted)
 {
 	struct facts *facts = &clients->sim->facts;
 	const struct saga_fact *made;
 	struct disk_job *row;
 
+	if (accepted->is_lost)
+		return;
 	HASH_FIND(hh, accepted->disk->jobs, &accepted->id, sizeof(accepted->id), row);
 	if (row == NULL || (row->row.state != JOB_DONE && row->row.state != JOB_FAILED)) {
 		facts_violate(facts, 2, "accepted job %s of doc-%u has not ended", trace_id(&accepted->id),
@@ -480,6 +521,7 @@ void clients_init(struct clients *clients, struct sim *sim)
 
 	memset(clients, 0, sizeof(*clients));
 	clients->sim = sim;
+	clients->rng.state = rng_next(&world->rng);
 	clients->next.fire = on_next;
 	list_init(&clients->jobs);
 	clients->n_docs = (uint32_t)world_between(world, 1, DOCS_MAX);

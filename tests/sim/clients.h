@@ -40,6 +40,7 @@ struct client_job {
 	struct list node;
 	struct event retry;
 	struct want want;
+	uint32_t number; /* from 1, in the order of the arrivals; 0: not one of those */
 	struct buf json;
 	struct request *request; /* keeps the texts */
 	unsigned n_answers;
@@ -64,14 +65,17 @@ struct accepted_job {
 	struct uuid id;
 	struct sim_disk *disk;
 	uint32_t doc;
+	bool is_lost; /* with its journal */
 };
 
 struct clients {
 	struct sim *sim;
+	struct rng rng; /* for what is asked, and when */
 	struct list jobs;
 	struct event next;
 	uint32_t n_docs;
 	uint32_t n_left;   /* arrivals to come */
+	uint32_t n_asked;  /* jobs so far, those included that are left out */
 	uint64_t pause_ns; /* between them, at most */
 	uint32_t n_keys;
 	struct key_fact *keys;
@@ -99,6 +103,9 @@ void clients_ask_again(struct clients *clients);
 
 /* A put of new content, to see what happens. */
 void clients_probe(struct clients *clients);
+
+/* This journal is gone, and with it what it had accepted. */
+void clients_journal_lost(struct clients *clients, const struct sim_disk *disk);
 
 /* Every accepted job has ended as it should. */
 void clients_check_accepted(const struct clients *clients);

@@ -16,17 +16,22 @@ static void write_chunks(struct buf *out, uint32_t number, uint32_t n_chunks)
 
 static void write_graph(struct buf *out, struct rng *rng, uint32_t n_entities, bool has_properties)
 {
+	uint32_t first = (uint32_t)rng_below(rng, ENTITIES_MAX);
+
 	buf_append_text(out, ",\"entities\":[");
 	for (uint32_t i = 0; i < n_entities; i++) {
-		buf_append_format(out, "%s{\"type\":\"Thing\",\"name\":\"thing %u\"", i > 0 ? "," : "", i);
+		buf_append_format(out, "%s{\"type\":\"Thing\",\"name\":\"thing %u\"", i > 0 ? "," : "",
+				  (first + i) % ENTITIES_MAX);
 		if (has_properties)
 			buf_append_format(out, ",\"properties\":{\"weight\":%u}", (unsigned)rng_below(rng, 100));
 		buf_append_text(out, "}");
 	}
 	buf_append_text(out, "]");
 	if (n_entities >= 2)
-		buf_append_text(out, ",\"relationships\":[{\"from\":{\"type\":\"Thing\",\"name\":\"thing 0\"},"
-				     "\"type\":\"KNOWS\",\"to\":{\"type\":\"Thing\",\"name\":\"thing 1\"}}]");
+		buf_append_format(out,
+				  ",\"relationships\":[{\"from\":{\"type\":\"Thing\",\"name\":\"thing %u\"},"
+				  "\"type\":\"KNOWS\",\"to\":{\"type\":\"Thing\",\"name\":\"thing %u\"}}]",
+				  first, (first + 1) % ENTITIES_MAX);
 }
 
 static void write_body(struct buf *out, uint32_t number, struct poison_mark mark)
@@ -97,4 +102,21 @@ bool content_has_properties(const struct document *document)
 		if (document->entities[i].properties_json.at != NULL)
 			return true;
 	return false;
+}
+
+void content_entities(const struct document *document, uint32_t *out_entities, uint32_t *out_properties)
+{
+	*out_entities = 0;
+	*out_properties = 0;
+	for (uint32_t i = 0; i < document->n_entities; i++) {
+		struct str name = document->entities[i].name;
+		uint32_t number;
+
+		MUST(name.len == 7);
+		number = (uint32_t)(name.at[6] - '0');
+		MUST(number < ENTITIES_MAX);
+		*out_entities |= 1u << number;
+		if (document->entities[i].properties_json.at != NULL)
+			*out_properties |= 1u << number;
+	}
 }

@@ -12,9 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define DOCS_MAX   16
-#define SIM_STORES 3
-#define SIM_TRUTH  SIM_STORES /* PostgreSQL, where a store's number is asked for */
+#define DOCS_MAX     16
+#define SIM_STORES   3
+#define ENTITIES_MAX 6          /* few, so that documents share them */
+#define SIM_TRUTH    SIM_STORES /* PostgreSQL, where a store's number is asked for */
 
 enum poison { POISON_NONE, POISON_ALONE, POISON_BATCH, POISON_KILLS };
 
@@ -43,6 +44,9 @@ uint32_t content_doc(struct str document_id);
 
 /* What the title says. */
 struct poison_mark content_mark(const struct document *document);
+
+/* Bit i: the document mentions entity i; ... and gives it properties. */
+void content_entities(const struct document *document, uint32_t *out_entities, uint32_t *out_properties);
 
 /* Does one of its entities carry properties? The graph must then be published. */
 bool content_has_properties(const struct document *document);

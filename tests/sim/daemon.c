@@ -1,6 +1,7 @@
 #include "sim.h"
 
 #include "base/logform.h"
+#include "engine/run.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -31,9 +32,67 @@ void daemon_touch(struct daemon *daemon)
 		world_after(world, &daemon->wake, delay_ns);
 }
 
+uint64_t daemon_act(struct daemon *daemon)
+{
+	struct faults *faults = &daemon->sim->faults;
+	bool is_recovering = daemon->stats.phase == ENGINE_CLAIMING || daemon->stats.phase == ENGINE_RECOVERING;
+
+	daemon->n_actions++;
+	if (daemon->last_action != 0 || daemon->is_dead)
+		return daemon->n_actions;
+	if (daemon->doom == DOOM_IN_RECOVERY && is_recovering && daemon->n_actions >= daemon->doom_actions) {
+		daemon->last_action = daemon->n_actions;
+	} else if (fault_strikes(faults, FAULT_CRASH_AT_ACTION)) {
+		daemon->doom = DOOM_NONE;
+		daemon->last_action = daemon->n_actions;
+	}
+	return daemon->n_actions;
+}
+
 void daemon_note_answer(struct daemon *daemon)
 {
-	daemon->last_answer = daemon->n_actions;
+	daemon->last_answer = daemon_act(daemon);
+}
+
+bool daemon_is_doomed(const struct daemon *daemon)
+{
+	return daemon->last_action != 0 && daemon->n_actions >= daemon->last_action;
+}
+
+/* ---- the states of its sagas ---- */
+
+static uint32_t state_bit(const struct run *run)
+{
+	return 1u << (saga_is_terminal(&run->saga) ? FAULT_AFTER : run->saga.state);
+}
+
+uint32_t daemon_states_of(const struct daemon *daemon, enum leg_op op, const struct uuid *version)
+{
+	struct list *it, *tmp;
+
+	if (daemon->is_dead)
+		return 1u << FAULT_AFTER;
+	list_each (it, tmp, &daemon->engine->runs) {
+		const struct run *run = container_of(it, struct run, node);
+
+		if (uuid_compare(&run->saga.id, version) == 0 || (op == LEG_REMOVE && run->saga.state == SAGA_OWING &&
+								  uuid_compare(&run->saga.replaced, version) == 0))
+			return state_bit(run);
+	}
+	return 1u << FAULT_AFTER;
+}
+
+uint32_t daemon_states_of_reader(const struct daemon *daemon, const struct truth_read *read)
+{
+	struct list *it, *tmp;
+
+	list_each (it, tmp, &daemon->engine->runs) {
+		const struct run *run = container_of(it, struct run, node);
+
+		if (&run->read.read == read)
+			return state_bit(run);
+	}
+	return 1u << FAULT_AFTER; /* a question */
 }
 
 /* ---- what must hold after each turn ---- */
@@ -92,16 +151,41 @@ static bool must_die_now(struct daemon *daemon)
 {
 	struct sim *sim = daemon->sim;
 
-	if (daemon->doom == DOOM_AFTER_TURN) {
-		fault_hit(&sim->faults, FAULT_CRASH);
+	if (daemon->last_action != 0) {
+		/* The turn that ends recovery has begun sagas maybe; but nothing of them was sent. */
+		if (daemon->doom == DOOM_IN_RECOVERY)
+			fault_hit_in(&sim->faults, FAULT_CRASH_IN_RECOVERY,
+				     daemon->stats.n_errands > 0 ? 1u << FAULT_AFTER : 0);
+		else
+			fault_hit(&sim->faults, FAULT_CRASH_AT_ACTION);
 		return true;
 	}
-	if (daemon->doom != DOOM_IN_RECOVERY || !world_chance(&sim->world, 300))
+	if (daemon->doom != DOOM_AFTER_TURN)
 		return false;
-	if (daemon->stats.phase != ENGINE_RECOVERING && daemon->stats.phase != ENGINE_CLAIMING)
-		return false;
-	fault_hit(&sim->faults, FAULT_CRASH_IN_RECOVERY);
+	fault_hit(&sim->faults, FAULT_CRASH);
 	return true;
+}
+
+/* A stopped process does nothing; what comes for it waits. */
+static bool sleeps_on(struct daemon *daemon)
+{
+	struct sim *sim = daemon->sim;
+	uint32_t states = 0;
+
+	if (!daemon->is_asleep)
+		return false;
+	if (sim->world.now_ns < daemon->asleep_ns) {
+		world_at(&sim->world, &daemon->wake, daemon->asleep_ns);
+		return true;
+	}
+	daemon->is_asleep = false;
+	for (unsigned state = 0; state < FAULT_AFTER; state++)
+		states |= (uint32_t)(daemon->stats.n_by_state[state] > 0) << state;
+	if (daemon->stats.n_errands > 0)
+		states |= 1u << FAULT_AFTER;
+	fault_hit_in(&sim->faults, FAULT_ZOMBIE_WAKES, states);
+	trace_line(&sim->trace, "d%u wakes up", daemon->number);
+	return false;
 }
 
 static void queue_wake(struct daemon *daemon)
@@ -119,6 +203,8 @@ static void on_wake(struct event *event)
 	struct sim *sim = daemon->sim;
 	struct moment now = world_moment(&sim->world);
 
+	if (sleeps_on(daemon))
+		return;
 	daemon->n_turns_now = daemon->turn_ns == sim->world.now_ns ? daemon->n_turns_now + 1 : 0;
 	if (daemon->n_turns_now > TURNS_WITHOUT_TIME)
 		facts_violate(&sim->facts, 8, "the engine asks for one turn after the other and never waits");
@@ -126,6 +212,8 @@ static void on_wake(struct event *event)
 	daemon->turn_first = daemon->n_actions;
 	engine_turn(daemon->engine, &now);
 	engine_stats(daemon->engine, &daemon->stats);
+	if (daemon->doom == DOOM_IN_RECOVERY && daemon->stats.phase == ENGINE_RUNNING && daemon->last_action == 0)
+		daemon->doom = DOOM_NONE;
 	check_bounds(daemon);
 	check_halt(daemon);
 	if (daemon->stats.phase == ENGINE_HALTED) {
@@ -138,13 +226,16 @@ static void on_wake(struct event *event)
 		return;
 	}
 	queue_wake(daemon);
+	chaos_look(sim, daemon);
 }
 
 static void on_death(struct event *event)
 {
 	struct daemon *daemon = container_of(event, struct daemon, death);
 
-	fault_hit(&daemon->sim->faults, daemon->doom == DOOM_SOON ? FAULT_CRASH_TWICE : FAULT_CRASH);
+	fault_hit(&daemon->sim->faults, daemon->doom == DOOM_TWICE          ? FAULT_CRASH_TWICE
+					: daemon->doom == DOOM_WITH_JOURNAL ? FAULT_JOURNAL_TORN
+									    : FAULT_CRASH);
 	daemon_crash(daemon);
 	sim_daemon_ended(daemon);
 }
@@ -181,14 +272,21 @@ struct daemon *daemon_start(struct sim *sim, struct sim_disk *disk, bool take_ov
 	list_append(&sim->daemons, &daemon->node);
 	sim->current = daemon;
 	sim->faults.n_by_state = daemon->stats.n_by_state;
+	sim->faults.n_errands = &daemon->stats.n_errands;
 	trace_line(&sim->trace, "d%u starts", daemon->number);
 	rc = engine_create(&sim->config, &daemon->truth.truth, &daemon->journal.journal, daemon->ports, SIM_STORES,
 			   sim->trace.mode == TRACE_OFF ? NULL : &daemon->log, rng_next(&sim->world.rng),
 			   &daemon->engine);
 	MUST(rc == 0);
 	rc = engine_start(daemon->engine, take_over, &now, &err);
-	if (rc != 0)
-		facts_violate(&sim->facts, 8, "the daemon doesn't start: %s", err.text);
+	if (rc != 0 && daemon->journal.is_unreadable) {
+		fault_hit_in(&sim->faults, FAULT_JOURNAL_UNREADABLE, 0);
+		sim_daemon_ended(daemon);
+		return daemon;
+	}
+	if (rc != 0 || daemon->journal.is_unreadable)
+		facts_violate(&sim->facts, 8, "the daemon %s: %s", rc != 0 ? "doesn't start" : "starts all the same",
+			      err.text);
 	daemon_touch(daemon);
 	return daemon;
 }
@@ -199,6 +297,8 @@ static uint64_t last_action_before_death(struct daemon *daemon)
 	struct world *world = &daemon->sim->world;
 	uint64_t first = daemon->turn_first > daemon->last_answer ? daemon->turn_first : daemon->last_answer;
 
+	if (daemon->last_action != 0)
+		return daemon->last_action;
 	if (daemon->turn_ns != world->now_ns || first >= daemon->n_actions)
 		return daemon->n_actions;
 	return world_between(world, first, daemon->n_actions);
@@ -215,6 +315,7 @@ void daemon_crash(struct daemon *daemon)
 	trace_line(&daemon->sim->trace, "d%u dies; %" PRIu64 " of its last requests were never sent", daemon->number,
 		   daemon->n_actions - last);
 	daemon->is_dead = true;
+	daemon->is_asleep = false;
 	daemon->sim->facts.last_death_ns = world->now_ns;
 	world_cancel(world, &daemon->wake);
 	world_cancel(world, &daemon->death);
@@ -254,6 +355,8 @@ bool daemon_is_at_rest(const struct daemon *daemon)
 	const struct engine_stats *stats = &daemon->stats;
 	const struct list *it;
 
+	if (daemon->sim->stores[STORE_NEO4J].collect.slot != 0)
+		return false;
 	if (daemon->is_dead || stats->phase != ENGINE_RUNNING || stats->n_sagas > 0 || stats->n_errands > 0 ||
 	    stats->n_jobs_accepted > 0 || stats->n_parked > 0)
 		return false;

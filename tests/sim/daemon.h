@@ -12,7 +12,7 @@
 
 struct sim;
 
-enum doom { DOOM_NONE, DOOM_IN_RECOVERY, DOOM_SOON, DOOM_AFTER_TURN };
+enum doom { DOOM_NONE, DOOM_IN_RECOVERY, DOOM_SOON, DOOM_TWICE, DOOM_WITH_JOURNAL, DOOM_AFTER_TURN };
 
 struct daemon {
 	struct sim *sim;
@@ -26,13 +26,17 @@ struct daemon {
 	struct log log;
 	struct list calls;
 	struct event wake;  /* the next engine_turn() */
-	struct event death; /* DOOM_SOON */
+	struct event death; /* DOOM_SOON, DOOM_TWICE, DOOM_WITH_JOURNAL */
 	bool is_dead;
 	bool is_zombie;            /* a successor runs */
 	bool is_told_of_successor; /* PostgreSQL has told it: it must halt */
 	bool is_told_of_failure;   /* a record that it waited for has failed: it must halt */
 	enum doom doom;
-	uint64_t n_actions;        /* requests and records sent so far */
+	uint64_t doom_actions;     /* DOOM_IN_RECOVERY: dies behind so many, if recovery lasts that long */
+	uint64_t asleep_ns;        /* its process is stopped until then */
+	bool is_asleep;            /* ... and hasn't woken yet */
+	uint64_t n_actions;        /* requests and records sent, and answers given, so far */
+	uint64_t last_action;      /* behind this one it is dead, whatever it still does in this turn; 0: not decided */
 	uint64_t turn_first;       /* n_actions when the last turn began */
 	uint64_t turn_ns;          /* when that was */
 	uint64_t last_answer;      /* n_actions at the last answer to a client */
@@ -43,7 +47,8 @@ struct daemon {
 	struct uuid last_commit;   /* the last that PostgreSQL confirmed to it; nil: none */
 };
 
-/* Starts a daemon with this journal; the simulation's current one from then on. */
+/* Starts a daemon with this journal; the simulation's current one from then on. It may be dead already: its journal
+ * could not be read. */
 struct daemon *daemon_start(struct sim *sim, struct sim_disk *disk, bool take_over);
 
 /* Something came in: a turn follows soon. */
@@ -55,8 +60,21 @@ void daemon_crash(struct daemon *daemon);
 /* Frees a dead daemon. */
 void daemon_bury(struct daemon *daemon);
 
-/* A client was answered: what was sent up to here has been sent. */
+/* It does something that the world can see: a request, a record, an answer. The number of the action. */
+uint64_t daemon_act(struct daemon *daemon);
+
+/* A client is answered: what was sent up to here has been sent. */
 void daemon_note_answer(struct daemon *daemon);
+
+/* Is it dead already, though its turn goes on? Then nothing that it does now reaches anybody. */
+bool daemon_is_doomed(const struct daemon *daemon);
+
+/* The states, as bits, of its sagas that apply or publish this version, or (REMOVE) replace it; FAULT_AFTER when there
+ * is none: background work, or the daemon is dead. */
+uint32_t daemon_states_of(const struct daemon *daemon, enum leg_op op, const struct uuid *version);
+
+/* ... of the saga that this is the reading of. */
+uint32_t daemon_states_of_reader(const struct daemon *daemon, const struct truth_read *read);
 
 /* Nothing is left to do, and nothing is on its way. */
 bool daemon_is_at_rest(const struct daemon *daemon);

@@ -32,6 +32,7 @@ void facts_violate(struct facts *facts, unsigned number, const char *fmt, ...)
 	if (facts->is_violated)
 		return;
 	facts->is_violated = true;
+	facts->invariant = number;
 	used = snprintf(facts->violation, sizeof(facts->violation), "invariant %u broken: ", number);
 	MUST(used > 0);
 	va_start(args, fmt);
@@ -77,7 +78,13 @@ static void sent_apply(struct facts *facts, uint32_t store, struct saga_fact *fa
 	if ((fact->refused & (1u << store)) != 0)
 		facts_violate(facts, 9, "apply of saga %s was sent again to store %u, which had refused it for good",
 			      trace_id(&fact->saga), store);
-	fact->applies[store]++;
+	if (facts->max_tries > 0 && (fact->failures[store] >= facts->max_tries ||
+				     fact->failures[store] + fact->deaths[store] >= 2 * facts->max_tries))
+		facts_violate(facts, 9,
+			      "apply of saga %s was sent again to store %u after %u failures and %u lost connections, "
+			      "max_tries is %u",
+			      trace_id(&fact->saga), store, fact->failures[store], fact->deaths[store],
+			      facts->max_tries);
 }
 
 static void sent_remove(struct facts *facts, uint32_t store, struct saga_fact *fact, bool is_current)
@@ -148,6 +155,16 @@ void facts_refused(struct facts *facts, uint32_t store, const struct uuid *saga)
 		fact->refused |= 1u << store;
 }
 
+void facts_failed(struct facts *facts, uint32_t store, const struct uuid *saga, bool is_cut)
+{
+	struct saga_fact *fact = facts_of(facts, saga);
+
+	if (is_cut)
+		fact->deaths[store]++;
+	else
+		fact->failures[store]++;
+}
+
 static void committed_check_stores(struct facts *facts, const struct saga_fact *fact, bool is_delete)
 {
 	if (fact->removed != 0)
@@ -186,6 +203,16 @@ void facts_lost(struct facts *facts, const struct uuid *saga, uint32_t doc)
 {
 	facts_of(facts, saga)->is_lost = true;
 	facts->is_tainted[doc] = true;
+}
+
+void facts_touched(struct facts *facts, uint32_t doc)
+{
+	facts->touched |= 1u << doc;
+}
+
+void facts_orphaned(struct facts *facts, const struct uuid *saga)
+{
+	facts_of(facts, saga)->is_orphaned = true;
 }
 
 bool facts_is_for_sweep(const struct facts *facts, const struct uuid *saga)

@@ -3,7 +3,8 @@
  * The fakes obey; the judge stands here. Every claim that fails is noted once, as a text, with the time; the run ends
  * there. Numbers are those of the invariants:
  *
- *   1  at rest each store holds the version PostgreSQL has of each document, whole, and nothing else
+ *   1  at rest each store holds the version PostgreSQL has of each document, whole, and nothing else; the graph has
+ *      the entities that its versions mention, and no properties of a saga that never committed
  *   2  what was acknowledged is in PostgreSQL; every accepted job ends
  *   3  one terminal answer; the same key gives the same one; what was answered as failed never becomes visible
  *   4  a removal touches its own saga only, and a dead or replaced one at that
@@ -11,10 +12,13 @@
  *   6  the pivot comes when every store has the version
  *   7  bounds hold
  *   8  every saga ends
- *   9  a permanent refusal is not tried again
+ *   9  a permanent refusal is not tried again, other failures max_tries times; as often again what may have killed
+ *      the store
  *  10  a version is greater than the one it replaces
  *  11  a poison document fails alone
- *  12  the ports' contracts hold: sizes, counts, memory kept until done() */
+ *  12  the ports' contracts hold: sizes, counts, memory kept until done()
+ *  13  at every moment Qdrant and Neo4j hold PostgreSQL's version whole, entities included, and the cache is never
+ * ahead 14  at every moment somebody knows of whatever else a store holds: an open intent, a debt, a removal to come */
 #ifndef SAGAD_SIM_FACTS_H
 #define SAGAD_SIM_FACTS_H
 
@@ -31,14 +35,16 @@ struct saga_fact {
 	uint32_t doc;
 	bool is_intent_durable;
 	bool is_committed;
-	bool is_lost;                 /* PostgreSQL forgot the commit */
-	bool is_failed;               /* its client was told that nothing was kept */
-	bool is_permanent;            /* PostgreSQL refused its pivot for good, alone */
-	uint32_t applied;             /* bit i: store i has had all of it */
-	uint32_t removed;             /* bit i: its removal was sent to store i */
-	uint32_t refused;             /* bit i: store i refused its apply for good, alone */
-	uint32_t applies[SIM_STORES]; /* how often apply was sent */
-	uint64_t replaced_ns;         /* when a later version took its place; 0: none has */
+	bool is_lost;                  /* PostgreSQL forgot the commit */
+	bool is_orphaned;              /* its intent was in a journal that is lost: nobody knows what it left */
+	bool is_failed;                /* its client was told that nothing was kept */
+	bool is_permanent;             /* PostgreSQL refused its pivot for good, alone */
+	uint32_t applied;              /* bit i: store i has had all of it */
+	uint32_t removed;              /* bit i: its removal was sent to store i */
+	uint32_t refused;              /* bit i: store i refused its apply for good, alone */
+	uint32_t failures[SIM_STORES]; /* how often its apply failed, for a reason that may be its own */
+	uint32_t deaths[SIM_STORES];   /* ... by the end of a connection that it had for itself */
+	uint64_t replaced_ns;          /* when a later version took its place; 0: none has */
 	UT_hash_handle hh;
 };
 
@@ -47,11 +53,15 @@ struct facts {
 	struct saga_fact *by_saga;
 	uint32_t required;         /* bit i: store i must have a version before the pivot */
 	uint32_t cuts[DOCS_MAX];   /* how often a connection ended with this document alone on it */
+	uint32_t max_tries;        /* of an apply that fails; 0: not limited */
 	bool is_tainted[DOCS_MAX]; /* PostgreSQL lost commits of this document: only an operator puts it right */
+	bool is_cache_lossy;       /* Redis lost writes that it had acknowledged: what it holds may be old */
+	uint32_t touched;          /* bit i: this step has changed something of document i */
 	uint64_t last_death_ns;    /* when a daemon died last; 0: never */
 	bool has_clock_stepped;
 	uint32_t n_swept; /* what was left for the sweep */
 	bool is_violated;
+	unsigned invariant; /* which */
 	char violation[TRACE_LINE_BYTES];
 };
 
@@ -85,9 +95,18 @@ void facts_cut(struct facts *facts, uint32_t doc);
 /* A permanent verdict for this saga's apply alone was delivered. */
 void facts_refused(struct facts *facts, uint32_t store, const struct uuid *saga);
 
+/* Its apply failed otherwise, alone or by itself; `is_cut`: by the end of a connection that it had for itself. */
+void facts_failed(struct facts *facts, uint32_t store, const struct uuid *saga, bool is_cut);
+
 /* PostgreSQL's transaction with this saga committed. `replaced` is NULL for a document without a row. */
 void facts_committed(struct facts *facts, const struct uuid *saga, uint32_t doc, bool is_delete,
 		     const struct uuid *replaced);
+
+/* Something of this document has changed: invariants_after_step() looks at it. */
+void facts_touched(struct facts *facts, uint32_t doc);
+
+/* The saga's intent is gone with its journal. */
+void facts_orphaned(struct facts *facts, const struct uuid *saga);
 
 /* PostgreSQL went back behind this commit. */
 void facts_lost(struct facts *facts, const struct uuid *saga, uint32_t doc);

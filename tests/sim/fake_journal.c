@@ -29,6 +29,17 @@ void sim_disk_fini(struct sim_disk *disk)
 	}
 }
 
+void sim_disk_lose(struct sim_disk *disk)
+{
+	const struct disk_intent *intent;
+
+	disk->is_lost = true;
+	fault_hit_in(&disk->sim->faults, FAULT_JOURNAL_LOST, 0);
+	for (intent = disk->intents; intent != NULL; intent = intent->hh.next)
+		facts_orphaned(&disk->sim->facts, &intent->saga);
+	clients_journal_lost(&disk->sim->clients, disk);
+}
+
 uint32_t sim_disk_waiting(const struct sim_disk *disk)
 {
 	const struct disk_job *job;
@@ -78,6 +89,7 @@ static void write_close(struct sim_disk *disk, const struct journal_req *req)
 	HASH_FIND(hh, disk->intents, &req->saga, sizeof(req->saga), intent);
 	if (intent == NULL)
 		return;
+	facts_touched(&disk->sim->facts, intent->doc);
 	HASH_DEL(disk->intents, intent);
 	free(intent);
 }
@@ -192,6 +204,32 @@ static void record_free(struct record *record)
 	free(record);
 }
 
+/* The more, while a saga is in a rare state. */
+static bool strikes_commit(const struct journal_port *port, enum fault fault)
+{
+	unsigned n = chaos_is_rare(port->daemon) ? 6 : 1;
+
+	while (n-- > 0)
+		if (fault_strikes(&port->daemon->sim->faults, fault))
+			return true;
+	return false;
+}
+
+static enum fault draw_failure(struct journal_port *port)
+{
+	static const enum fault kinds[] = {FAULT_JOURNAL_FULL, FAULT_JOURNAL_ERROR, FAULT_JOURNAL_FSYNC};
+	struct sim *sim = port->daemon->sim;
+
+	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (!strikes_commit(port, kinds[i]))
+			continue;
+		if (kinds[i] == FAULT_JOURNAL_FULL)
+			port->disk->full_ns = sim->world.now_ns + world_between(&sim->world, 0, 10 * NS_PER_S);
+		return kinds[i];
+	}
+	return sim->world.now_ns < port->disk->full_ns ? FAULT_JOURNAL_FULL : FAULT_KINDS;
+}
+
 static void begin_commit(struct journal_port *port)
 {
 	struct sim *sim = port->daemon->sim;
@@ -204,8 +242,12 @@ static void begin_commit(struct journal_port *port)
 		fault_hit(&sim->faults, FAULT_JOURNAL_SLOW);
 		delay_ns = world_between(&sim->world, 50 * NS_PER_MS, 4 * NS_PER_S);
 	}
-	if (fault_strikes(&sim->faults, FAULT_JOURNAL_FAILS))
-		port->will_fail = true;
+	if (!port->has_failed)
+		port->how = draw_failure(port);
+	if (strikes_commit(port, FAULT_JOURNAL_TORN)) {
+		port->daemon->doom = DOOM_WITH_JOURNAL;
+		world_after(&sim->world, &port->daemon->death, world_between(&sim->world, 0, delay_ns));
+	}
 	world_after(&sim->world, &port->commit, delay_ns);
 }
 
@@ -220,7 +262,7 @@ static void record_answer(struct journal_port *port, struct record *record, int 
 		req->rc = rc;
 		port->daemon->is_told_of_failure = port->daemon->is_told_of_failure || rc != 0;
 		if (rc != 0)
-			(void)err_set(&req->err, rc, "journal: the commit failed: input/output error");
+			(void)err_set(&req->err, rc, "journal: the commit failed: %s", strerror(-rc));
 		req->done(req);
 	}
 	record_free(record);
@@ -250,16 +292,16 @@ static void on_commit(struct event *event)
 
 	if (port->is_fenced)
 		return;
-	if (port->will_fail && !port->has_failed) {
+	if (port->how != FAULT_KINDS && !port->has_failed) {
 		port->has_failed = true;
-		fault_hit(&sim->faults, FAULT_JOURNAL_FAILS);
-		trace_line(&sim->trace, "d%u's journal fails", port->daemon->number);
-		if (world_chance(&sim->world, 500))
+		fault_hit(&sim->faults, port->how);
+		trace_line(&sim->trace, "d%u's journal fails: %s", port->daemon->number, fault_name(port->how));
+		if (port->how == FAULT_JOURNAL_FSYNC && world_chance(&sim->world, 500))
 			write_going(port); /* the group is there, whatever fsync said */
 	} else if (!port->has_failed) {
 		write_going(port);
 	}
-	answer_going(port, port->has_failed ? -EIO : 0);
+	answer_going(port, !port->has_failed ? 0 : port->how == FAULT_JOURNAL_FULL ? -ENOSPC : -EIO);
 	begin_commit(port);
 }
 
@@ -280,7 +322,7 @@ static void port_submit(struct journal *journal, struct journal_req *req)
 
 	MUST(record != NULL);
 	record->req = req->done != NULL ? req : NULL;
-	record->action = ++port->daemon->n_actions;
+	record->action = daemon_act(port->daemon);
 	record->copy = *req;
 	record->document_id = copy_text(req->document_id);
 	record->copy.document_id = str_of(record->document_id);
@@ -363,7 +405,8 @@ static int port_load(struct journal *journal, int (*intent)(void *arg, const str
 	const struct disk_job *at;
 	int rc = load_intents(port->disk, intent, arg);
 
-	(void)err;
+	if (rc == 0 && port->is_unreadable)
+		return err_set(err, -EIO, "journal: a page can't be read");
 	for (at = port->disk->jobs; at != NULL && rc == 0; at = at->hh.next) {
 		struct journal_job waiting = {
 			.id = at->id,
@@ -393,6 +436,8 @@ void journal_port_init(struct journal_port *port, struct sim_disk *disk, struct 
 		.journal = {.ops = &ops, .id = disk->id},
 		.disk = disk,
 		.daemon = daemon,
+		.how = FAULT_KINDS,
+		.is_unreadable = fault_strikes(&daemon->sim->faults, FAULT_JOURNAL_UNREADABLE),
 		.commit = {.fire = on_commit},
 		.looked_up = {.fire = on_looked_up},
 	};

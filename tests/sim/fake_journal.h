@@ -6,6 +6,7 @@
 #define SAGAD_SIM_FAKE_JOURNAL_H
 
 #include "base/list.h"
+#include "fault.h"
 #include "port/journal.h"
 #include "world.h"
 
@@ -38,6 +39,8 @@ struct disk_job {
 struct sim_disk {
 	struct sim *sim;
 	struct uuid id;
+	uint64_t full_ns; /* no space until then */
+	bool is_lost;     /* the file is gone for good */
 	struct disk_intent *intents;
 	struct disk_job *jobs;
 };
@@ -60,13 +63,17 @@ struct journal_port {
 	struct list lookups;
 	struct event commit;
 	struct event looked_up;
-	bool will_fail;
+	enum fault how; /* it will fail at the next commit; FAULT_KINDS: it won't */
 	bool has_failed;
-	bool is_fenced; /* a successor has opened the file: nothing is written any more */
+	bool is_unreadable; /* at the start */
+	bool is_fenced;     /* a successor has opened the file: nothing is written any more */
 };
 
 void sim_disk_init(struct sim_disk *disk, struct sim *sim);
 void sim_disk_fini(struct sim_disk *disk);
+
+/* The file is gone: with it its jobs, and what was known of unfinished sagas. */
+void sim_disk_lose(struct sim_disk *disk);
 
 /* Jobs that wait on this disk. */
 uint32_t sim_disk_waiting(const struct sim_disk *disk);

@@ -28,6 +28,7 @@ void sim_store_init(struct sim_store *server, struct sim *sim, uint32_t number)
 	server->max_requests = (uint32_t)world_between(world, 1, 4);
 	server->max_batch = (uint32_t)world_between(world, 1, 16);
 	server->max_batch_bytes = (size_t)world_between(world, 500, 20000);
+	sim_graph_init(server);
 }
 
 void sim_store_fini(struct sim_store *server)
@@ -45,6 +46,12 @@ void sim_store_fini(struct sim_store *server)
 		HASH_DEL(server->fences, fence);
 		free(fence);
 	}
+	sim_store_image_free(server);
+}
+
+bool sim_store_is_ill(const struct sim_store *server, enum ill ill)
+{
+	return server->sim->world.now_ns < server->ill_ns[ill];
 }
 
 static bool is_fenced(const struct sim_store *server, const struct uuid *saga)
@@ -92,6 +99,8 @@ static struct held *held_make(struct sim_store *server, const struct write_copy 
 	held->saga = write->saga;
 	held->doc = write->doc;
 	held->n_whole = write->n_whole;
+	held->entities = write->entities;
+	held->properties = write->properties;
 	HASH_ADD(hh, server->held, saga, sizeof(held->saga), held);
 	return held;
 }
@@ -112,6 +121,8 @@ bool sim_store_apply(struct sim_store *server, const struct write_copy *write, u
 	if (n_parts > held->n_parts)
 		held->n_parts = n_parts;
 	held->expires_ns = life_end_ns(server, STAGING_TTL_S);
+	sim_graph_applied(server, held);
+	facts_touched(&server->sim->facts, write->doc);
 	if (held->n_parts == held->n_whole)
 		facts_applied(&server->sim->facts, server->number, &write->saga, true);
 	return true;
@@ -125,6 +136,7 @@ static void publish_live(struct sim_store *server, const struct write_copy *writ
 
 	if (live->is_set && uuid_compare(&live->saga, &write->saga) >= 0)
 		return;
+	facts_touched(&server->sim->facts, write->doc);
 	live->is_set = staged != NULL || write->has_document;
 	live->saga = write->saga;
 	memcpy(live->hash, staged != NULL ? staged->hash : write->hash, sizeof(live->hash));
@@ -144,8 +156,10 @@ void sim_store_publish(struct sim_store *server, const struct write_copy *write)
 		return;
 	}
 	held = held_find(server, &write->saga);
-	if (held != NULL)
-		held->is_published = true;
+	if (held == NULL)
+		return;
+	held->is_published = true;
+	sim_graph_published(server, held);
 }
 
 void sim_store_remove(struct sim_store *server, const struct write_copy *write)
@@ -155,6 +169,7 @@ void sim_store_remove(struct sim_store *server, const struct write_copy *write)
 	bool is_current = truth_is_current(&server->sim->truth, write->doc, &write->saga);
 
 	fence_add(server, &write->saga);
+	facts_touched(&server->sim->facts, write->doc);
 	if (live->is_set && uuid_compare(&live->saga, &write->saga) == 0) {
 		live->is_set = false;
 		facts_removed(&server->sim->facts, server->number, &write->saga, &live->saga, is_current);
@@ -164,6 +179,7 @@ void sim_store_remove(struct sim_store *server, const struct write_copy *write)
 	facts_removed(&server->sim->facts, server->number, &write->saga, &held->saga, is_current);
 	if (server->kind == STORE_QDRANT && write->n_chunks != STORE_CHUNKS_UNKNOWN && write->n_chunks < held->n_parts)
 		return; /* by ids, and too few of them: the tail stays, and will be found at rest */
+	sim_graph_removed(server, held);
 	held_drop(server, held);
 }
 

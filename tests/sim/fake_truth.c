@@ -33,6 +33,11 @@ void sim_truth_fini(struct sim_truth *server)
 	free(server->undos);
 }
 
+bool sim_truth_is_ill(const struct sim_truth *server, enum truth_ill ill)
+{
+	return server->sim->world.now_ns < server->ill_ns[ill];
+}
+
 static struct undo *undo_note(struct sim_truth *server, uint32_t doc)
 {
 	struct undo *undo;
@@ -159,6 +164,7 @@ void sim_truth_pay(struct sim_truth *server, const struct debt *debt)
 
 	if (!debt_drop(server, debt, &paid))
 		return;
+	facts_touched(&server->sim->facts, paid.doc);
 	undo = undo_note(server, paid.doc);
 	undo->kind = UNDO_DEBT_PAID;
 	undo->debt = paid;
@@ -224,6 +230,7 @@ static void commit_rows(struct sim_truth *server, const struct pivot_copy *pivot
 	undo->row = *row;
 	undo->saga = pivot->saga;
 	*row = pivot->row;
+	facts_touched(&server->sim->facts, pivot->doc);
 	row->updated_unix_ms = world_moment(&server->sim->world).unix_ms;
 	commit_debts(server, pivot);
 }

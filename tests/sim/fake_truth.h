@@ -46,6 +46,9 @@ struct undo {
 	struct debt_entry debt; /* the debt ones */
 };
 
+/* What may be wrong with it for a while. */
+enum truth_ill { TRUTH_DOWN, TRUTH_MUTE, TRUTH_READ_ONLY, TRUTH_MISCONFIGURED, TRUTH_ILLS };
+
 struct sim_truth {
 	struct sim *sim;
 	struct doc_row docs[DOCS_MAX];
@@ -58,9 +61,9 @@ struct sim_truth {
 	struct undo *undos;
 	uint32_t n_undos, n_undos_room;
 	uint64_t tx;
-	uint64_t down_ns;
-	uint32_t starts;     /* a connection of an earlier start is broken */
-	struct list running; /* pivots in doubt that may still commit */
+	uint64_t ill_ns[TRUTH_ILLS]; /* until when it is in this condition */
+	uint32_t starts;             /* a connection of an earlier start is broken */
+	struct list running;         /* pivots in doubt that may still commit, or that it hasn't looked at yet */
 	uint32_t max_pivots, max_reads, max_batch;
 	size_t max_batch_bytes;
 };
@@ -120,6 +123,8 @@ int debt_compare(const struct debt *a, const struct debt *b);
 
 /* Ends this backend, or all of them (NULL): what it has not committed never happens. */
 void sim_truth_end_backend(struct sim_truth *server, const char *name);
+
+bool sim_truth_is_ill(const struct sim_truth *server, enum truth_ill ill);
 
 /* The server stops: what runs there is lost. It is back at `until_ns`. */
 void sim_truth_stop(struct sim_truth *server, uint64_t until_ns);

@@ -21,6 +21,12 @@ void truth_call_on_answer(struct event *event)
 	call_release(call);
 }
 
+static void hit(struct truth_call *call, enum fault fault)
+{
+	if (!call->call.is_answered)
+		fault_hit_in(&truth_call_sim(call)->faults, fault, truth_call_states(&call->call));
+}
+
 /* ---- what each request does when it arrives ---- */
 
 static void do_read_one(const struct sim_truth *server, struct truth_read *read)
@@ -161,10 +167,8 @@ static void commit_all(struct truth_call *call)
 
 static bool pivot_is_poisoned(struct truth_call *call)
 {
-	struct faults *faults = &truth_call_sim(call)->faults;
-
 	if (find_poison(call, POISON_KILLS) < call->n_pivots) {
-		fault_hit(faults, FAULT_PIVOT_KILLS);
+		hit(call, FAULT_PIVOT_KILLS);
 		will_say(call, VERDICT_DOUBT, "server closed the connection unexpectedly");
 		call->is_cut = true;
 		call->is_shared = true;
@@ -172,7 +176,7 @@ static bool pivot_is_poisoned(struct truth_call *call)
 	}
 	if (find_poison(call, POISON_BATCH) == call->n_pivots && find_poison(call, POISON_ALONE) == call->n_pivots)
 		return false;
-	fault_hit(faults, FAULT_PIVOT_BATCH);
+	hit(call, FAULT_PIVOT_BATCH);
 	will_say(call, VERDICT_PERMANENT, "22P05 in one of the rows");
 	call->is_shared = true;
 	return true;
@@ -191,11 +195,11 @@ static void do_pivot(struct truth_call *call)
 {
 	if (!is_owner(call) || pivot_is_poisoned(call))
 		return;
-	if (call->fault == FAULT_KINDS) {
-		commit_all(call);
+	if (call->fault == FAULT_KINDS || call->call.is_answered) {
+		commit_all(call); /* nobody hears how it ends: its answer was given while the server was mute */
 		return;
 	}
-	fault_hit(&truth_call_sim(call)->faults, call->fault);
+	hit(call, call->fault);
 	call->is_shared = true;
 	if (call->fault == FAULT_TRUTH_TRANSIENT) {
 		will_say(call, VERDICT_TRANSIENT, "40P01 deadlock");
@@ -204,7 +208,9 @@ static void do_pivot(struct truth_call *call)
 	will_say(call, VERDICT_DOUBT, "connection reset after COMMIT was sent");
 	call->is_cut = world_chance(&truth_call_sim(call)->world, 500);
 	if (world_chance(&truth_call_sim(call)->world, 500))
-		call->delay_ns = call->timeout_ns; /* not a reset but silence: the deadline may pass meanwhile */
+		call->delay_ns = call->timeout_at_ns -
+				 truth_call_sim(call)
+					 ->world.now_ns; /* not a reset but silence: the deadline may pass meanwhile */
 	if (call->fault == FAULT_DOUBT_COMMITTED)
 		commit_all(call);
 	else if (call->fault == FAULT_DOUBT_RUNNING)
@@ -218,7 +224,7 @@ static bool is_struck(struct truth_call *call)
 
 	if (call->fault == FAULT_KINDS)
 		return false;
-	fault_hit(&sim->faults, call->fault);
+	hit(call, call->fault);
 	if (call->fault == FAULT_TRUTH_TRANSIENT)
 		will_say(call, VERDICT_TRANSIENT, "53300 too many connections");
 	else
@@ -257,18 +263,93 @@ static void do_request(struct truth_call *call)
 	}
 }
 
-/* All connections of before the server's restart are broken; the daemon makes new ones when the first says so. */
+/* ---- a server that isn't well ---- */
+
+/* All connections of before the server's restart are broken; the daemon makes new ones when the first says so. What it
+ * had handed over to a connection that was well is in doubt. */
 static bool is_disconnected(struct truth_call *call)
 {
 	struct sim *sim = truth_call_sim(call);
 	const struct sim_truth *server = call->port->server;
 
-	if (sim->world.now_ns >= server->down_ns && call->starts == server->starts)
+	if (!sim_truth_is_ill(server, TRUTH_DOWN) && call->starts == server->starts)
 		return false;
-	fault_hit(&sim->faults, FAULT_TRUTH_DOWN);
-	call->is_broken = sim->world.now_ns >= server->down_ns;
-	will_say(call, VERDICT_OUTAGE, "connection refused");
+	hit(call, FAULT_TRUTH_DOWN);
+	call->is_broken = !sim_truth_is_ill(server, TRUTH_DOWN);
+	call->is_shared = call->was_connected && world_chance(&sim->world, 500);
+	call->is_cut = call->is_shared;
+	if (call->is_shared)
+		will_say(call, VERDICT_DOUBT, "server closed the connection unexpectedly");
+	else
+		will_say(call, VERDICT_OUTAGE, "connection refused");
+	return true;
+}
+
+/* It does nothing for now. What waits in its sockets is done when it goes on, whether anybody still listens or not. */
+static bool is_unheard(struct truth_call *call)
+{
+	struct sim_truth *server = call->port->server;
+	struct world *world = &server->sim->world;
+
+	if (!sim_truth_is_ill(server, TRUTH_MUTE))
+		return false;
+	hit(call, FAULT_TRUTH_MUTE);
+	will_say(call, VERDICT_DOUBT, "no answer in time");
 	call->is_shared = true;
+	if (call->kind == TRUTH_PIVOT && list_is_empty(&call->node))
+		list_append(&server->running, &call->node);
+	world_at(world, &call->call.arrival, server->ill_ns[TRUTH_MUTE] + call->delay_ns);
+	if (!call->call.daemon->is_dead && !call->call.is_answered)
+		world_at(world, &call->call.answer, call->timeout_at_ns);
+	return true;
+}
+
+static bool is_writing(const struct truth_call *call)
+{
+	return call->kind != TRUTH_READ && call->kind != TRUTH_DEBTS && call->kind != TRUTH_PING;
+}
+
+static bool is_refused(struct truth_call *call)
+{
+	const struct sim_truth *server = call->port->server;
+
+	if (sim_truth_is_ill(server, TRUTH_MISCONFIGURED)) {
+		hit(call, FAULT_TRUTH_MISCONFIGURED);
+		will_say(call, VERDICT_MISCONFIGURED, "42P01, a table is missing");
+		return true;
+	}
+	if (!sim_truth_is_ill(server, TRUTH_READ_ONLY) || !is_writing(call))
+		return false;
+	hit(call, FAULT_TRUTH_READ_ONLY);
+	will_say(call, VERDICT_OUTAGE, "25006, read-only transaction");
+	return true;
+}
+
+/* Leaves the list of those that a settlement may still end. */
+static void begin_work(struct truth_call *call)
+{
+	list_remove(&call->node);
+	if (call->verdict != VERDICT_DOUBT || call->call.is_answered)
+		return;
+	call->verdict = VERDICT_OK; /* it was mute, and goes on in time */
+	call->is_shared = false;
+	call->is_cut = false;
+}
+
+/* False: it will come again. */
+static bool arrive(struct truth_call *call)
+{
+	bool is_gone = is_disconnected(call);
+
+	if (!is_gone && is_unheard(call))
+		return false;
+	if (is_gone) {
+		list_remove(&call->node);
+		return true;
+	}
+	begin_work(call);
+	if (!is_refused(call))
+		do_request(call);
 	return true;
 }
 
@@ -279,8 +360,8 @@ void truth_call_on_arrival(struct event *event)
 	/* What was answered in the meantime (with doubt) has lent us nothing any more; only a pivot was copied. The
 	 * same of a dead daemon's request: what arrives then is a pivot, or of no consequence. */
 	if ((!call->call.is_answered && !call->call.daemon->is_dead) || call->kind == TRUTH_PIVOT)
-		if (!is_disconnected(call))
-			do_request(call);
+		if (!arrive(call))
+			return;
 	if (!call->call.is_answered && !call->call.daemon->is_dead)
 		world_after(&truth_call_sim(call)->world, &call->call.answer, call->delay_ns);
 	call_release(&call->call);
@@ -311,6 +392,7 @@ void sim_truth_end_backend(struct sim_truth *server, const char *name)
 		trace_line(&server->sim->trace, "postgresql ends backend %s", call->backend);
 		list_remove(&call->node);
 		world_cancel(&server->sim->world, &call->call.again);
+		world_cancel(&server->sim->world, &call->call.arrival);
 		call_release(&call->call);
 	}
 }
@@ -319,5 +401,5 @@ void sim_truth_stop(struct sim_truth *server, uint64_t until_ns)
 {
 	sim_truth_end_backend(server, NULL);
 	server->starts++;
-	server->down_ns = until_ns;
+	server->ill_ns[TRUTH_DOWN] = until_ns;
 }

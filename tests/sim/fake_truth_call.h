@@ -22,7 +22,8 @@ struct truth_call {
 		struct store_init_req *ping;
 	} req; /* the engine's, until the answer */
 	uint64_t delay_ns;
-	uint64_t timeout_ns;
+	uint64_t timeout_at_ns;
+	bool was_connected; /* when it was sent: what is lost then is in doubt */
 	uint64_t epoch;
 	uint32_t starts; /* of the server, as its connection knows it */
 	enum fault fault;
@@ -59,6 +60,7 @@ const char *truth_kind_name(enum truth_kind kind);
 uint32_t truth_call_count_out(struct truth_port *port, enum truth_kind kind, int change);
 
 /* For struct call. */
+uint32_t truth_call_states(const struct call *base);
 void truth_call_reply(struct call *base);
 void truth_call_destroy(struct call *base);
 

@@ -45,10 +45,12 @@ static struct truth_call *truth_call_begin(struct truth *truth, enum truth_kind 
 	call->epoch = port->epoch;
 	call->starts = port->starts;
 	call->delay_ns = sim_delay_ns(sim);
-	call->timeout_ns = timeout_ns;
+	call->timeout_at_ns = sim->world.now_ns + timeout_ns;
+	call->was_connected = port->starts == port->server->starts && !sim_truth_is_ill(port->server, TRUTH_DOWN);
 	call->fault = draw_fault(sim, kind);
 	call->call.reply = truth_call_reply;
 	call->call.destroy = truth_call_destroy;
+	call->call.states = truth_call_states;
 	call->call.arrival.fire = truth_call_on_arrival;
 	call->call.again.fire = truth_call_on_again;
 	call->call.answer.fire = truth_call_on_answer;
@@ -57,9 +59,28 @@ static struct truth_call *truth_call_begin(struct truth *truth, enum truth_kind 
 	call_begin(&call->call, port->daemon);
 	check_counts(port, kind, n_items);
 	world_after(&sim->world, &call->call.arrival, call->delay_ns);
-	/* Longer than any delay, so an answer is lost by a fault only; timeout_ns is what the engine asked for. */
-	MUST(timeout_ns > 0);
+	MUST(timeout_ns > 0); /* longer than any delay, so an answer is lost by a fault only */
 	return call;
+}
+
+uint32_t truth_call_states(const struct call *base)
+{
+	const struct truth_call *call = (const struct truth_call *)(const void *)base; /* its first member */
+	const struct daemon *daemon = call->call.daemon;
+	bool is_over = call->call.is_answered || daemon->is_dead; /* then nothing of the engine's may be looked at */
+	uint32_t states = 0;
+
+	for (uint32_t i = 0; i < call->n_pivots; i++)
+		states |= daemon_states_of(daemon, LEG_APPLY, &call->pivots[i].saga);
+	if (call->kind == TRUTH_READ && !is_over)
+		for (uint32_t i = 0; i < call->req.read->n_reads; i++)
+			states |= daemon_states_of_reader(daemon, call->req.read->reads[i]);
+	else if (call->kind == TRUTH_SETTLE && !is_over)
+		for (uint32_t i = 0; i < call->req.settle->n_settles; i++)
+			states |= daemon_states_of(daemon, LEG_APPLY, &call->req.settle->settles[i]->saga);
+	else if (call->kind != TRUTH_PIVOT)
+		states |= 1u << FAULT_AFTER;
+	return states;
 }
 
 static void ops_read(struct truth *truth, struct truth_read_req *req)

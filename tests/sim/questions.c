@@ -21,7 +21,7 @@ static bool ask(struct sim *sim, struct question *question)
 	engine_ask(sim->current->engine, &question->query);
 	daemon_touch(sim->current);
 	while (!question->is_answered && !sim->facts.is_violated && world_next_ns(&sim->world) <= end_ns)
-		(void)world_step(&sim->world);
+		(void)sim_step(sim);
 	if (!question->is_answered)
 		facts_violate(&sim->facts, 8, "document.status gets no answer, and nothing is going on");
 	else if (question->query.code != CODE_NONE)

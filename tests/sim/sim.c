@@ -3,13 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CACHE_LIFE_NS   (2 * 3600 * NS_PER_S)  /* longer than any cached value's */
 #define SETTLE_LIMIT_NS (12 * 3600 * NS_PER_S) /* a run that has not come to rest by then never does */
 
 uint64_t sim_delay_ns(struct sim *sim)
 {
 	struct world *world = &sim->world;
 
-	return world_chance(world, 950) ? world_between(world, 50 * 1000, 3 * NS_PER_MS)
+	return world_chance(world, 900) ? world_between(world, 50 * 1000, 3 * NS_PER_MS)
 					: world_between(world, 3 * NS_PER_MS, 200 * NS_PER_MS);
 }
 
@@ -19,10 +20,19 @@ uint64_t sim_latest_ns(const struct sim *sim)
 	return sim->config.late_write_window_ms * NS_PER_MS / 2;
 }
 
+bool sim_step(struct sim *sim)
+{
+	if (!world_step(&sim->world))
+		return false;
+	invariants_after_step(sim);
+	return true;
+}
+
 static void draw_config(struct sim *sim)
 {
 	struct world *world = &sim->world;
 	struct engine_config *config = &sim->config;
+	struct engine_config small; /* drawn in any case: what else is drawn stays the same */
 
 	*config = engine_config_default();
 	config->store_timeout_ms = world_between(world, 800, 4000);
@@ -36,12 +46,16 @@ static void draw_config(struct sim *sim)
 		(struct backoff){world_between(world, 50, 500) * NS_PER_MS, world_between(world, 2, 30) * NS_PER_S};
 	config->park_after_ms = world_between(world, 30, 900) * 1000;
 	config->parked_retry_ms = world_between(world, 60, 600) * 1000;
+	small.max_sagas = (uint32_t)world_between(world, 2, 12);
+	small.max_waiting = (uint32_t)world_between(world, 1, 6);
+	small.max_errands = (uint32_t)world_between(world, 4, 60);
+	small.max_bytes = (size_t)world_between(world, 8000, 60000);
 	if (!fault_is_in(&sim->faults, FAULT_OVERLOAD))
 		return;
-	config->max_sagas = (uint32_t)world_between(world, 2, 12);
-	config->max_waiting = (uint32_t)world_between(world, 1, 6);
-	config->max_errands = (uint32_t)world_between(world, 4, 60);
-	config->max_bytes = (size_t)world_between(world, 8000, 60000);
+	config->max_sagas = small.max_sagas;
+	config->max_waiting = small.max_waiting;
+	config->max_errands = small.max_errands;
+	config->max_bytes = small.max_bytes;
 }
 
 struct sim_disk *sim_disk_add(struct sim *sim)
@@ -54,12 +68,20 @@ struct sim_disk *sim_disk_add(struct sim *sim)
 static void on_restart(struct event *event)
 {
 	struct sim *sim = container_of(event, struct sim, restart);
-	struct daemon *daemon = daemon_start(sim, sim->restart_disk, true);
+	struct daemon *daemon;
 
+	if (sim->n_disks < DISKS_MAX && fault_strikes(&sim->faults, FAULT_JOURNAL_LOST)) {
+		sim_disk_lose(sim->restart_disk);
+		sim->restart_disk = sim_disk_add(sim);
+	}
+	daemon = daemon_start(sim, sim->restart_disk, true);
+	if (daemon->is_dead)
+		return;
 	if (fault_strikes(&sim->faults, FAULT_CRASH_IN_RECOVERY)) {
 		daemon->doom = DOOM_IN_RECOVERY;
+		daemon->doom_actions = world_between(&sim->world, 1, 10);
 	} else if (fault_strikes(&sim->faults, FAULT_CRASH_TWICE)) {
-		daemon->doom = DOOM_SOON;
+		daemon->doom = DOOM_TWICE;
 		world_after(&sim->world, &daemon->death, world_between(&sim->world, 0, 2 * NS_PER_S));
 	}
 }
@@ -76,15 +98,17 @@ void sim_daemon_ended(struct daemon *daemon)
 	world_after(&sim->world, &sim->restart, world_between(&sim->world, 10 * NS_PER_MS, 4 * NS_PER_S));
 }
 
-void sim_init(struct sim *sim, uint64_t seed, enum trace_mode mode, bool has_faults)
+void sim_init(struct sim *sim, const struct sim_case *run, enum trace_mode mode)
 {
 	memset(sim, 0, sizeof(*sim));
-	sim->seed = seed;
-	world_init(&sim->world, seed);
+	sim->run = run;
+	world_init(&sim->world, run->seed);
 	trace_init(&sim->trace, mode, &sim->world);
-	faults_init(&sim->faults, &sim->world, has_faults);
+	faults_init(&sim->faults, &sim->world, run);
 	facts_init(&sim->facts, &sim->trace, (1u << SIM_STORES) - 1);
 	draw_config(sim);
+	sim->facts.max_tries = sim->config.max_tries;
+	sim->redis_saves = world_chance(&sim->world, 500);
 	sim_truth_init(&sim->truth, sim);
 	for (uint32_t i = 0; i < SIM_STORES; i++)
 		sim_store_init(&sim->stores[i], sim, i);
@@ -115,7 +139,7 @@ void sim_fini(struct sim *sim)
 
 static void run_until(struct sim *sim, uint64_t end_ns)
 {
-	while (!sim->facts.is_violated && world_next_ns(&sim->world) <= end_ns && world_step(&sim->world))
+	while (!sim->facts.is_violated && world_next_ns(&sim->world) <= end_ns && sim_step(sim))
 		;
 	if (sim->world.now_ns < end_ns && !sim->facts.is_violated)
 		sim->world.now_ns = end_ns;
@@ -126,7 +150,7 @@ static void run_workload(struct sim *sim)
 	(void)daemon_start(sim, sim_disk_add(sim), false);
 	chaos_begin(sim);
 	clients_begin(&sim->clients);
-	while (!sim->facts.is_violated && sim->clients.n_left > 0 && world_step(&sim->world))
+	while (!sim->facts.is_violated && sim->clients.n_left > 0 && sim_step(sim))
 		;
 	run_until(sim, sim->world.now_ns + world_between(&sim->world, 0, 20 * NS_PER_S));
 }
@@ -156,7 +180,7 @@ static void run_to_rest(struct sim *sim)
 				      (unsigned long long)sim->current->stats.n_jobs_accepted);
 			return;
 		}
-		(void)world_step(&sim->world);
+		(void)sim_step(sim);
 	}
 }
 
@@ -193,7 +217,7 @@ static void check_blocked(struct sim *sim)
 
 static bool disk_is_empty(const struct sim_disk *disk)
 {
-	return disk->intents == NULL && sim_disk_waiting(disk) == 0;
+	return disk->is_lost || (disk->intents == NULL && sim_disk_waiting(disk) == 0);
 }
 
 /* A journal that was left behind is taken up again by a daemon of its own. */
@@ -222,6 +246,15 @@ static void run_safety(struct sim *sim)
 		invariants_at_rest(sim);
 }
 
+/* What a cache that forgot its last writes holds too long is gone when its life time is over. */
+static void run_out_of_cache(struct sim *sim)
+{
+	run_until(sim, sim->world.now_ns + CACHE_LIFE_NS);
+	sim->facts.is_cache_lossy = false;
+	if (!sim->facts.is_violated)
+		invariants_at_rest(sim);
+}
+
 /* At rest a repetition gets the stored answer, and one more start finds nothing to do. */
 static void run_epilogue(struct sim *sim)
 {
@@ -238,6 +271,8 @@ static void run_epilogue(struct sim *sim)
 	run_to_rest(sim);
 	if (!sim->facts.is_violated)
 		invariants_at_rest(sim);
+	if (sim->facts.is_cache_lossy && !sim->facts.is_violated)
+		run_out_of_cache(sim);
 }
 
 void sim_run(struct sim *sim)

@@ -12,10 +12,10 @@
 #include "trace.h"
 #include "world.h"
 
-#define DISKS_MAX 8
+#define DISKS_MAX 16
 
 struct sim {
-	uint64_t seed;
+	const struct sim_case *run; /* borrowed: the seed, and what is left out of it */
 	struct world world;
 	struct trace trace;
 	struct faults faults;
@@ -34,14 +34,18 @@ struct sim {
 	struct event tick; /* of chaos */
 	bool is_safe;      /* no faults any more */
 	bool has_gone_back;
+	bool redis_saves; /* now and then what it holds; otherwise it forgets everything when it dies */
 	struct clients clients;
 };
 
-void sim_init(struct sim *sim, uint64_t seed, enum trace_mode mode, bool has_faults);
+void sim_init(struct sim *sim, const struct sim_case *run, enum trace_mode mode);
 void sim_fini(struct sim *sim);
 
 /* Runs the seed to its end, or to the first broken invariant (see sim->facts). */
 void sim_run(struct sim *sim);
+
+/* The next event, and what must hold after it. false: there is none. */
+bool sim_step(struct sim *sim);
 
 /* How long a message is on its way. */
 uint64_t sim_delay_ns(struct sim *sim);
@@ -59,6 +63,12 @@ struct sim_disk *sim_disk_add(struct sim *sim);
 
 void chaos_begin(struct sim *sim);
 
+/* Has it a saga in a state that doesn't last? */
+bool chaos_is_rare(const struct daemon *daemon);
+
+/* This daemon's turn has ended: the rare moments are the best ones. */
+void chaos_look(struct sim *sim, const struct daemon *daemon);
+
 /* All servers are well, nothing strikes any more. */
 void chaos_end(struct sim *sim);
 
@@ -67,8 +77,12 @@ void chaos_end(struct sim *sim);
 /* Asks for every document and every accepted job, one after the other. */
 void questions_ask_all(struct sim *sim);
 
-/* ---- invariants.c: what must hold at rest ---- */
+/* ---- invariants.c: what must hold ---- */
 
+/* After each step, of the documents that it has touched. */
+void invariants_after_step(struct sim *sim);
+
+/* When nothing is left to do. */
 void invariants_at_rest(struct sim *sim);
 
 #endif

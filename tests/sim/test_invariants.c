@@ -67,10 +67,12 @@ static void publish_everywhere(struct sim *sim, const struct uuid *saga)
 /* One document, `first`, whole in all stores; no daemon. */
 static int set_up(void **state)
 {
+	static struct sim_case run;
 	struct sim *sim = malloc(sizeof(*sim));
 
 	assert_non_null(sim);
-	sim_init(sim, 1, TRACE_OFF, false);
+	run = case_of_seed(1, false);
+	sim_init(sim, &run, TRACE_OFF);
 	apply_everywhere(sim, &first);
 	commit(sim, &first);
 	publish_everywhere(sim, &first);

@@ -1,5 +1,6 @@
 #include "workers.h"
 
+#include "shrink.h"
 #include "sim.h"
 
 #include <errno.h>
@@ -11,7 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define JOBS_MAX 64
+#define JOBS_MAX    64
+#define SHRINKS_MAX 2    /* of each process: when everything fails, two are enough to look at */
+#define SHRINK_RUNS 1000 /* for each */
 
 struct report {
 	uint64_t seed;
@@ -48,41 +51,70 @@ static void write_all(int fd, const void *bytes, size_t n_bytes)
 	}
 }
 
-/* Once more with its trace: the same seed is the same run. */
-static void tell_failure(uint64_t seed, const struct workers_job *job)
+static struct sim_case case_of_job(uint64_t seed, const struct workers_job *job)
+{
+	struct sim_case run = case_of_seed(seed, job->has_faults);
+
+	run.without = job->without;
+	return run;
+}
+
+/* Once more with its trace: the same case is the same run. */
+static void print_end_of_trace(const struct sim_case *run)
 {
 	struct sim *sim = malloc(sizeof(*sim));
 
 	MUST(sim != NULL);
-	sim_init(sim, seed, TRACE_KEEP, job->has_faults);
+	sim_init(sim, run, TRACE_KEEP);
 	sim_run(sim);
-	printf("\nseed %" PRIu64 " failed at %.6f s: %s\n", seed, (double)sim->world.now_ns / 1e9,
-	       sim->facts.violation);
-	if (!job->is_quiet)
-		trace_dump(&sim->trace);
-	(void)fflush(stdout); /* one piece, as far as it goes */
+	trace_dump(&sim->trace);
 	sim_fini(sim);
 	free(sim);
+}
+
+/* A seed that ends its process has no trace here: it would end this one, too. */
+static void tell_more(uint64_t seed, const struct workers_job *job)
+{
+	static unsigned n_shrinks;
+	struct sim_case run = case_of_job(seed, job);
+	struct shrink_result result;
+
+	if (!job->is_quiet && n_shrinks++ < SHRINKS_MAX && shrink_case(&run, SHRINK_RUNS, &result) == 0 &&
+	    result.is_failed) {
+		if (result.invariant != 0)
+			print_end_of_trace(&run);
+		shrink_print(&run, &result);
+	}
+	case_fini(&run);
+	(void)fflush(stdout); /* one piece, as far as it goes */
+}
+
+static void tell_failure(const struct sim *sim, const struct workers_job *job)
+{
+	printf("\nseed %" PRIu64 " failed at %.6f s: %s\n", sim->run->seed, (double)sim->world.now_ns / 1e9,
+	       sim->facts.violation);
+	tell_more(sim->run->seed, job);
 }
 
 static void run_seed(uint64_t seed, const struct workers_job *job, int fd)
 {
 	struct sim *sim = malloc(sizeof(*sim));
+	struct sim_case run = case_of_job(seed, job);
 	struct report report = {.seed = seed, .is_start = true};
 
 	MUST(sim != NULL);
 	write_all(fd, &report, sizeof(report));
-	sim_init(sim, seed, TRACE_OFF, job->has_faults);
+	sim_init(sim, &run, TRACE_OFF);
 	sim_run(sim);
 	report.is_start = false;
 	report.is_failed = sim->facts.is_violated;
 	report.n_answered = sim->clients.n_answered;
 	report.n_committed = sim->clients.n_committed;
 	report.counts = sim->faults.counts;
+	if (report.is_failed)
+		tell_failure(sim, job);
 	sim_fini(sim);
 	free(sim);
-	if (report.is_failed)
-		tell_failure(seed, job);
 	write_all(fd, &report, sizeof(report));
 }
 
@@ -155,6 +187,7 @@ static int worker_ended(struct worker *worker, const struct workers_job *job, st
 	result->n_failed++;
 	if (!worker->is_at_work)
 		return 0; /* after its last seed: a leak, found on the way out */
+	tell_more(worker->seed, job);
 	return worker_start(worker, worker->seed + job->n_jobs, job);
 }
 

@@ -15,7 +15,8 @@ struct workers_job {
 	uint64_t n;      /* seeds */
 	unsigned n_jobs; /* processes, 1..64 */
 	bool has_faults;
-	bool is_quiet; /* no trace of what failed */
+	uint64_t without; /* as in struct sim_case */
+	bool is_quiet;    /* of what failed one line, no trace, and nothing is shrunk */
 };
 
 struct workers_result {

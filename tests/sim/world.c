@@ -124,10 +124,10 @@ struct moment world_moment(const struct world *world)
 
 uint64_t world_between(struct world *world, uint64_t low, uint64_t high)
 {
-	return low + rng_below(&world->rng, high - low + 1);
+	return rng_between(&world->rng, low, high);
 }
 
 bool world_chance(struct world *world, uint32_t per_mille)
 {
-	return rng_below(&world->rng, 1000) < per_mille;
+	return rng_chance(&world->rng, per_mille);
 }

@@ -1,7 +1,7 @@
 /* Virtual time: a queue of events, ordered by time and, at the same time, by a seeded draw.
  *
- * Nothing here knows what an event does. All randomness of a run comes from the one generator of its world, so that a
- * seed is a run. */
+ * Nothing here knows what an event does. All randomness of a run comes from its seed: the world's generator, and
+ * those that are seeded from it (the jobs', one of each kind of fault). */
 #ifndef SAGAD_SIM_WORLD_H
 #define SAGAD_SIM_WORLD_H
 
@@ -50,10 +50,19 @@ bool world_step(struct world *world);
 
 struct moment world_moment(const struct world *world);
 
-/* A number in [low, high]. */
-uint64_t world_between(struct world *world, uint64_t low, uint64_t high);
+/* A number in [low, high]; true this often in a thousand. From any stream. */
+static inline uint64_t rng_between(struct rng *rng, uint64_t low, uint64_t high)
+{
+	return low + rng_below(rng, high - low + 1);
+}
 
-/* True this often in a thousand. */
+static inline bool rng_chance(struct rng *rng, uint32_t per_mille)
+{
+	return rng_below(rng, 1000) < per_mille;
+}
+
+/* The same from the world's own. */
+uint64_t world_between(struct world *world, uint64_t low, uint64_t high);
 bool world_chance(struct world *world, uint32_t per_mille);
 
 #endif
