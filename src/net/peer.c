@@ -143,7 +143,9 @@ static void peer_check_growth(struct peer *peer)
 {
 	const struct server_config *config = &peer->server->config;
 	size_t n_bytes = peer->in.len;
-	bool is_too_long = n_bytes > config->max_line_bytes;
+	/* A carriage return at the end may belong to the line's end, of which only the newline is missing. */
+	size_t n_line = peer->in.at[n_bytes - 1] == '\r' ? n_bytes - 1 : n_bytes;
+	bool is_too_long = n_line > config->max_line_bytes;
 
 	peer->n_searched = n_bytes;
 	if (!is_too_long && peer->server->counts.buffered_bytes <= config->max_buffered_bytes)

@@ -82,6 +82,30 @@ static void a_line_too_long_is_skipped_and_the_connection_goes_on(void **state)
 	rig_stop(&rig);
 }
 
+/* The carriage return is no part of the line, also when the newline comes later. */
+static void a_line_as_long_as_may_be_may_end_with_crlf(void **state)
+{
+	char line[65], expected[80];
+	struct rig rig;
+	int fd;
+
+	(void)state;
+	memset(line, 'x', 64);
+	line[64] = '\r';
+	rig_prepare(&rig);
+	rig.config.max_line_bytes = 64;
+	rig_start(&rig);
+	fd = dial(rig.path);
+	say(fd, line, 65);
+	usleep(20000);
+	say(fd, "\nafter\n", 7);
+	line[64] = '\n';
+	snprintf(expected, sizeof(expected), "%.65safter\n", line);
+	expect(fd, expected);
+	close(fd);
+	rig_stop(&rig);
+}
+
 static void a_line_much_too_long_costs_no_memory(void **state)
 {
 	static char block[65536];
@@ -503,6 +527,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines_survive_every_split),
 		cmocka_unit_test(a_line_too_long_is_skipped_and_the_connection_goes_on),
+		cmocka_unit_test(a_line_as_long_as_may_be_may_end_with_crlf),
 		cmocka_unit_test(a_line_much_too_long_costs_no_memory),
 		cmocka_unit_test(unfinished_lines_of_all_clients_are_bounded),
 		cmocka_unit_test(the_last_line_needs_no_newline),
