@@ -44,12 +44,27 @@ static void pg_conn_roll_back(struct pg_conn *conn)
 {
 	/* no crash point: without it the server rolls back when the connection ends */
 	conn->is_rolling_back = true;
+	conn->n_seen = 0;
+	conn->n_expected = 1;
 	if (PQsendQueryParams(conn->pq, "ROLLBACK", 0, NULL, NULL, NULL, NULL, 1) != 1 || PQpipelineSync(conn->pq) != 1)
 		conn->is_broken = true; /* the pump drops the connection; the server rolls back by itself */
 }
 
+/* More results than statements, a sync before the last of them, a COPY: libpq hands them on (a COPY again and again,
+ * for ever), but no PostgreSQL does that. What the server has done is unknown, and so is what it will say next. */
+static void pg_conn_breach(struct pg_conn *conn)
+{
+	conn->is_fatal = true; /* also after an ERROR: nothing of this server is to be believed */
+	pg_conn_lose(conn, VERDICT_OUTAGE,
+		     "the server's answers don't belong to what was asked; is a PostgreSQL listening there?");
+}
+
 static void pg_conn_synced(struct pg_conn *conn)
 {
+	if (conn->n_seen != conn->n_expected) {
+		pg_conn_breach(conn);
+		return;
+	}
 	if (conn->is_fatal) {
 		pg_conn_lose(conn, VERDICT_OUTAGE, conn->end.err.text);
 		return;
@@ -91,6 +106,19 @@ static void pg_conn_note_error(struct pg_conn *conn, const PGresult *result)
 		(void)err_set(&conn->end.err, 0, "%s (SQLSTATE %s)", text, sqlstate != NULL ? sqlstate : "unknown");
 }
 
+static bool pg_conn_is_good(ExecStatusType status)
+{
+	return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+}
+
+/* An error may come behind the last result: the sync commits what runs without BEGIN, and that can fail. */
+static bool pg_conn_is_breach(const struct pg_conn *conn, ExecStatusType status)
+{
+	if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH)
+		return true;
+	return conn->n_seen == conn->n_expected && pg_conn_is_good(status);
+}
+
 static void pg_conn_result(struct pg_conn *conn, const PGresult *result)
 {
 	ExecStatusType status = PQresultStatus(result);
@@ -99,13 +127,16 @@ static void pg_conn_result(struct pg_conn *conn, const PGresult *result)
 		pg_conn_synced(conn);
 		return;
 	}
-	if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
-		if (!conn->is_rolling_back && conn->exchange->result != NULL)
-			conn->exchange->result(conn->exchange, conn->n_seen, result);
-	} else if (status != PGRES_PIPELINE_ABORTED) {
-		pg_conn_note_error(conn, result);
+	if (pg_conn_is_breach(conn, status)) {
+		pg_conn_breach(conn);
+		return;
 	}
-	conn->n_seen++;
+	if (!pg_conn_is_good(status) && status != PGRES_PIPELINE_ABORTED)
+		pg_conn_note_error(conn, result);
+	else if (pg_conn_is_good(status) && !conn->is_rolling_back && conn->exchange->result != NULL)
+		conn->exchange->result(conn->exchange, conn->n_seen, result);
+	if (conn->n_seen < conn->n_expected)
+		conn->n_seen++;
 }
 
 static void pg_conn_read(struct pg_conn *conn)
@@ -215,6 +246,7 @@ static void pg_conn_begin(struct pg_conn *conn, struct pg_exchange *exchange, co
 {
 	conn->exchange = exchange;
 	conn->n_seen = 0;
+	conn->n_expected = script->n;
 	conn->is_handed = false;
 	conn->is_broken = false;
 	conn->is_rolling_back = false;

@@ -97,6 +97,7 @@ struct pg_conn {
 	struct pg_exchange *exchange;
 	struct pg_exchange greeting;
 	uint32_t n_seen;     /* results of the exchange so far */
+	uint32_t n_expected; /* of them: one for each statement */
 	bool is_handed;      /* the script went to libpq whole, its sync included */
 	bool is_broken;      /* libpq took not all of it: the connection must go */
 	bool is_transaction; /* the script begins one: after an error it is rolled back */
