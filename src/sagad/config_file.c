@@ -287,6 +287,7 @@ void config_file_read(struct config_loader *loader, const char *path, bool may_b
 	struct stat info;
 
 	if (file == NULL) {
+		loader->is_out_of_memory |= errno == ENOMEM;
 		if (errno != ENOENT || !may_be_missing)
 			config_fault(loader, path, "cannot be read: %s", strerror(errno));
 		return;

@@ -106,8 +106,10 @@ int neo4j_properties_add(yyjson_mut_doc *doc, yyjson_mut_val *map, enum neo4j_ow
 		return 0;
 	read = yyjson_read(json.at, json.len, YYJSON_READ_NUMBER_AS_RAW);
 	root = yyjson_doc_get_root(read);
-	if (!yyjson_is_obj(root))
-		rc = -EINVAL;
+	if (!yyjson_is_obj(root)) {
+		yyjson_doc_free(read);
+		return read != NULL ? -EINVAL : -ENOMEM; /* the protocol has parsed it before */
+	}
 	yyjson_obj_foreach(root, i, n, key, value)
 	{
 		if (rc != 0 || yyjson_is_null(value) || neo4j_is_reserved(owner, key))
