@@ -1,0 +1,311 @@
+/* A journal whose content somebody else made: damaged bytes, a file cut off, rows with values that no sagad writes, a
+ * foreign write-ahead log. It is refused with a text, or opened; then everything in it is loaded as a start does, its
+ * jobs are parsed, and records are written to it. */
+#include "feed.h"
+
+#include "journal/journal.h"
+#include "proto/request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#define IDS_MAX     16
+#define COLUMNS_MAX 16
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+static uv_loop_t loop;
+static char path[64], wal_path[72], shm_path[72];
+static char template[65536]; /* a good journal's bytes */
+static size_t template_len;
+static unsigned n_done, n_wanted;
+
+/* ---- files ---- */
+
+static void write_file(const char *name, const void *bytes, size_t len)
+{
+	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	MUST(fd >= 0 && write(fd, bytes, len) == (ssize_t)len);
+	(void)close(fd);
+}
+
+static void remove_files(void)
+{
+	(void)unlink(path);
+	(void)unlink(wal_path);
+	(void)unlink(shm_path);
+}
+
+/* ---- use: what a daemon does with its journal ---- */
+
+struct found {
+	struct uuid ids[IDS_MAX];
+	uint32_t n;
+};
+
+static void keep_id(struct found *found, const struct uuid *id)
+{
+	if (found->n < IDS_MAX)
+		found->ids[found->n++] = *id;
+}
+
+static int on_intent(void *arg, const struct journal_intent *intent)
+{
+	MUST(intent->document_id.at != NULL);
+	keep_id(arg, &intent->saga);
+	return 0;
+}
+
+static int on_job(void *arg, const struct journal_job *job)
+{
+	struct document_limits limits = document_limits_default();
+	struct request_fault fault;
+	struct request *request;
+
+	MUST(job->document_id.at != NULL && job->job_json.at != NULL);
+	if (request_parse_job(job->job_json, job->is_delete, &limits, &request, &fault) == 0)
+		request_destroy(request);
+	else
+		MUST(fault.err.text[0] != '\0');
+	keep_id(arg, &job->id);
+	return 0;
+}
+
+static void on_done(struct journal_req *req)
+{
+	MUST(req->rc == 0 || req->err.text[0] != '\0');
+	n_done++;
+}
+
+static void on_found(struct journal_lookup_req *req)
+{
+	MUST(memchr(req->row.code, '\0', sizeof(req->row.code)) != NULL);
+	MUST(memchr(req->row.reason.text, '\0', sizeof(req->row.reason.text)) != NULL);
+	n_done++;
+}
+
+static void on_closed(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static void use(struct journal *journal, const struct found *found, uint8_t choice)
+{
+	static const char job[] = "{\"id\":\"d\",\"wait\":\"accepted\"}";
+	struct journal_req reqs[IDS_MAX] = {0};
+	struct journal_lookup_req lookups[IDS_MAX] = {0};
+
+	n_done = n_wanted = 0;
+	for (uint32_t i = 0; i < found->n; i++) {
+		reqs[i] = (struct journal_req){.op = (enum journal_op)((choice + i) % (JOURNAL_JOB_DONE + 1)),
+					       .saga = found->ids[i],
+					       .document_id = str_of("d"),
+					       .job_json = {job, sizeof(job) - 1},
+					       .code = "invalid",
+					       .reason = "a reason",
+					       .unix_ms = 1,
+					       .done = on_done};
+		lookups[i] = (struct journal_lookup_req){.id = found->ids[i], .done = on_found};
+		journal->ops->submit(journal, &reqs[i]);
+		journal->ops->lookup(journal, &lookups[i]);
+		n_wanted += 2;
+	}
+	while (n_done < n_wanted)
+		uv_run(&loop, UV_RUN_ONCE);
+}
+
+static void open_and_use(uint8_t choice)
+{
+	const struct journal_options options = {.keep_ms = 1000, .keep_count = 3, .busy_ms = 0};
+	struct found found = {.n = 0};
+	struct journal *journal;
+	bool is_closed = false;
+	struct err err = {0};
+
+	if (journal_open(&loop, path, NULL, &options, &journal, &err) != 0) {
+		MUST(strncmp(err.text, "journal ", 8) == 0);
+		return;
+	}
+	if (journal->ops->load(journal, on_intent, on_job, &found, &err) == 0)
+		use(journal, &found, choice);
+	else
+		MUST(strncmp(err.text, "journal ", 8) == 0);
+	journal->ops->close(journal, on_closed, &is_closed);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	MUST(is_closed);
+}
+
+/* ---- the template ---- */
+
+static void run_sql(const char *sql)
+{
+	sqlite3 *db;
+
+	MUST(sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK);
+	MUST(sqlite3_close(db) == SQLITE_OK);
+}
+
+/* Made by the journal itself, with a row of each kind; then with small pages, so that most bytes mean something. */
+static void make_template(void)
+{
+	struct found found = {.n = 0};
+	FILE *file;
+
+	for (uint8_t i = 0; i < 8; i++)
+		keep_id(&found, &(struct uuid){{0, 0, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, i}});
+	for (uint8_t round = 0; round < 2; round++) {
+		struct journal_options options = journal_options_default();
+		struct journal *journal;
+		bool is_closed = false;
+
+		MUST(journal_open(&loop, path, NULL, &options, &journal, NULL) == 0);
+		use(journal, &found, round == 0 ? JOURNAL_ACCEPT : JOURNAL_INTENT);
+		journal->ops->close(journal, on_closed, &is_closed);
+		uv_run(&loop, UV_RUN_DEFAULT);
+	}
+	run_sql("PRAGMA journal_mode = DELETE; PRAGMA page_size = 512; VACUUM; PRAGMA journal_mode = WAL;");
+	file = fopen(path, "re");
+	MUST(file != NULL);
+	template_len = fread(template, 1, sizeof(template), file);
+	MUST(template_len > 0 && template_len < sizeof(template));
+	(void)fclose(file);
+	remove_files();
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	static char folder[] = "/dev/shm/sagad-fuzz-XXXXXX";
+
+	(void)argc;
+	(void)argv;
+	MUST(uv_loop_init(&loop) == 0 && mkdtemp(folder) != NULL);
+	(void)snprintf(path, sizeof(path), "%s/journal", folder);
+	(void)snprintf(wal_path, sizeof(wal_path), "%s-wal", path);
+	(void)snprintf(shm_path, sizeof(shm_path), "%s-shm", path);
+	make_template();
+	return 0;
+}
+
+/* ---- damage ---- */
+
+/* The rest is the file. */
+static void make_raw(struct feed *feed)
+{
+	write_file(path, feed->at, feed->len);
+}
+
+/* The template with some bytes changed, and perhaps its end missing. */
+static void make_patched(struct feed *feed)
+{
+	static char bytes[sizeof(template)];
+	size_t len = feed_byte(feed) < 200 ? template_len : (size_t)feed_u32(feed) % template_len;
+
+	memcpy(bytes, template, template_len);
+	while (feed->len > 0) {
+		size_t at = ((size_t)feed_byte(feed) << 8 | feed_byte(feed)) % template_len;
+		bytes[at] = (char)feed_byte(feed);
+	}
+	write_file(path, bytes, len);
+}
+
+/* The template and the rest as its write-ahead log. */
+static void make_wal(struct feed *feed)
+{
+	write_file(path, template, template_len);
+	write_file(wal_path, feed->at, feed->len);
+}
+
+static void bind_any(sqlite3_stmt *statement, int at, struct feed *feed)
+{
+	static const char *const words[] = {"waiting", "done", "failed", "00000000-0000-7000-8000-000000000001",
+					    "{\"id\":\"d\",\"wait\":\"accepted\"}"};
+	struct str bytes;
+
+	switch (feed_below(feed, 6)) {
+	case 0:
+		(void)sqlite3_bind_null(statement, at); /* memory aside, none of these fails */
+		return;
+	case 1:
+		(void)sqlite3_bind_int64(statement, at, (int64_t)((uint64_t)feed_u32(feed) << 32 | feed_u32(feed)));
+		return;
+	case 2:
+		(void)sqlite3_bind_double(statement, at, (double)feed_u32(feed) / 3.0);
+		return;
+	case 3:
+		bytes = feed_bytes(feed, feed_byte(feed));
+		(void)sqlite3_bind_text(statement, at, bytes.at, (int)bytes.len, SQLITE_TRANSIENT);
+		return;
+	case 4:
+		bytes = feed_bytes(feed, feed_byte(feed));
+		(void)sqlite3_bind_blob(statement, at, bytes.at, (int)bytes.len, SQLITE_TRANSIENT);
+		return;
+	default:
+		bytes = str_of(words[feed_below(feed, ARRAY_LEN(words))]);
+		(void)sqlite3_bind_text(statement, at, bytes.at, (int)bytes.len, SQLITE_STATIC);
+		return;
+	}
+}
+
+static void put_row(sqlite3 *db, const char *table, int n_columns, struct feed *feed)
+{
+	sqlite3_stmt *statement = NULL;
+	char sql[160];
+	size_t len = (size_t)snprintf(sql, sizeof(sql), "INSERT OR REPLACE INTO %s VALUES (?", table);
+
+	for (int i = 1; i < n_columns; i++)
+		len += (size_t)snprintf(sql + len, sizeof(sql) - len, ", ?");
+	(void)snprintf(sql + len, sizeof(sql) - len, ")");
+	MUST(sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK);
+	for (int i = 1; i <= n_columns; i++)
+		bind_any(statement, i, feed);
+	(void)sqlite3_step(statement);     /* a table may refuse what it gets */
+	(void)sqlite3_finalize(statement); /* so may this */
+}
+
+static int n_columns_of(sqlite3 *db, const char *table)
+{
+	sqlite3_stmt *statement = NULL;
+	char sql[80];
+	int n;
+
+	(void)snprintf(sql, sizeof(sql), "SELECT * FROM %s", table);
+	MUST(sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK);
+	n = sqlite3_column_count(statement);
+	(void)sqlite3_finalize(statement); /* nothing was run */
+	MUST(n <= COLUMNS_MAX);
+	return n;
+}
+
+/* The template with rows of any values. */
+static void make_rows(struct feed *feed)
+{
+	static const char *const tables[] = {"about", "intents", "jobs"};
+	sqlite3 *db;
+
+	write_file(path, template, template_len);
+	MUST(sqlite3_open(path, &db) == SQLITE_OK);
+	MUST(sqlite3_exec(db, "PRAGMA synchronous = OFF", NULL, NULL, NULL) == SQLITE_OK);
+	while (feed->len > 0) {
+		const char *table = tables[feed_below(feed, ARRAY_LEN(tables))];
+		put_row(db, table, n_columns_of(db, table), feed);
+	}
+	MUST(sqlite3_close(db) == SQLITE_OK);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static void (*const make[])(struct feed * feed) = {make_raw, make_patched, make_wal, make_rows};
+	struct feed feed = {data, size};
+	uint8_t choice = feed_byte(&feed);
+
+	make[choice % ARRAY_LEN(make)](&feed);
+	open_and_use(choice / ARRAY_LEN(make));
+	remove_files();
+	return 0;
+}
