@@ -2,6 +2,7 @@
 #include "sagad/crash.h"
 
 #include "base/crash_point.h"
+#include "base/mutant.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,10 +10,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A seeded bug shows that the judge of the crashes notices one. */
+static bool choose_mutant(void)
+{
+#ifdef SAGAD_MUTANTS
+	const char *name = getenv("SAGAD_MUTANT");
+
+	if (name != NULL && mutant_choose(name) != 0) {
+		fprintf(stderr, "sagad: SAGAD_MUTANT is \"%s\"; tools/mutants names those that there are\n", name);
+		return false;
+	}
+#endif
+	return true;
+}
+
 bool crash_arm(void)
 {
 	const char *text = getenv("SAGAD_CRASH_AT");
 
+	if (!choose_mutant())
+		return false;
 	if (text == NULL || crash_point_arm(text))
 		return true;
 	fprintf(stderr, "sagad: SAGAD_CRASH_AT is \"%s\"; write NAME:HIT with a name of --crash-points\n", text);

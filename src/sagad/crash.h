@@ -6,7 +6,8 @@
 
 #ifdef SAGAD_CRASH_POINTS
 
-/* Obeys SAGAD_CRASH_AT ("name:hit"). False: said on standard error that there is no such point. */
+/* Obeys SAGAD_CRASH_AT ("name:hit"), and in a build with mutants SAGAD_MUTANT. False: said on standard error that there
+ * is no such point or mutant. */
 bool crash_arm(void);
 
 /* Prints every name, one a line. */

@@ -61,14 +61,34 @@ class Counted:
 
 
 @dataclasses.dataclass
+class Proof:
+    """A seeded bug, and a crash after which it breaks a promise: the judge must say so."""
+
+    mutant: str
+    crash: Crash
+
+
+@dataclasses.dataclass
 class Outcome:
     crash: Crash
     what: str        # passed, failed, missed
     text: str = ""
     took_s: float = 0.0
+    mutant: str | None = None
+    is_finding: bool = False  # failed: a promise was broken, and not the test
+
+    def __str__(self) -> str:
+        return f"{self.crash}" + (f", with {self.mutant}" if self.mutant else "")
 
 
-Task = Counted | list[Crash]
+Task = Counted | Proof | list[Crash]
+
+SEEDED = {"leftover_unasked": "put, postgres.pivot.after:1", "accepted_forgotten": "accepted, postgres.pivot.before:1",
+          "debt_left_out": "overwrite, postgres.pivot.after:1", "removal_by_document": "refusal, answer.write.after:2"}
+
+
+def proofs() -> list[Task]:
+    return [Proof(mutant, Crash.parse(text)) for mutant, text in SEEDED.items()]
 
 
 def lives() -> list[Counted]:
@@ -84,8 +104,8 @@ def choose(counted: Iterable[Counted]) -> list[Crash]:
     for life in found:
         is_later = life.first is not None and life.scenario != RECOVERIES[0][0]
         for point, n_hits in sorted(life.hits.items()):
-            if is_later and n_hits == starts[point]:
-                continue  # an ordinary start's, and tried in the recovery before
+            if is_later and n_hits == starts[point] or not point.startswith(ALL[life.scenario].only):
+                continue  # an ordinary start's, and tried in the recovery before; or tried elsewhere
             skipped = 0 if life.first is not None or ALL[life.scenario].begins_at_start else starts[point]
             for hit in range(skipped + 1, min(n_hits, skipped + HITS) + 1):
                 places = (Place(point, hit),) if life.first is None else (life.first, Place(point, hit))
@@ -111,19 +131,32 @@ def _try(bench: trial.Bench, crash: Crash) -> Outcome:
                 bench.discard()
         return Outcome(crash, "missed", "", time.monotonic() - began)
     except Broken as error:
-        text = str(error)
+        is_finding, text = True, str(error)
     except Exception:  # a fault of the test's own must not take the other trials with it
-        text = traceback.format_exc()
+        is_finding, text = False, traceback.format_exc()
     bench.discard()
-    return Outcome(crash, "failed", text, time.monotonic() - began)
+    return Outcome(crash, "failed", text, time.monotonic() - began, is_finding=is_finding)
+
+
+def _prove(bench: trial.Bench, proof: Proof) -> Outcome:
+    bench.mutant = proof.mutant
+    outcome = _try(bench, proof.crash)
+    outcome.mutant = proof.mutant
+    if outcome.what == "passed":
+        outcome.what, outcome.text = "failed", "the seeded bug wasn't noticed"
+    elif outcome.what == "failed" and outcome.is_finding:
+        outcome.what = "passed"
+    return outcome
 
 
 def _carry_out(world: World, task: Task, tell: Callable[[Any], None]) -> None:
-    name = task.scenario if isinstance(task, Counted) else task[0].scenario
+    name = task[0].scenario if isinstance(task, list) else task.crash.scenario if isinstance(task, Proof) else task.scenario
     with ALL[name].bench(world) as bench:
         if isinstance(task, Counted):
             task.hits = trial.count(bench, ALL[name], task.first)
             tell(task)
+        elif isinstance(task, Proof):
+            tell(_prove(bench, task))
         else:
             for crash in task:
                 tell(_try(bench, crash))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from harness.daemon import program
 
-BUILD = "crash"  # tools/build crash -Dcrash_points=true
+BUILD = "crash"
+BUILD_OPTIONS = ("-Dcrash_points=true", "-Dmutants=true")
 EXIT_CRASHED = 137
 
 Hits = collections.Counter[str]

@@ -30,6 +30,8 @@ class Scenario:
     poison = "poison"
     # Points are counted from the first job on; the start has a scenario of its own.
     begins_at_start = False
+    # Only points whose names begin so, where another scenario has tried the rest.
+    only: tuple[str, ...] = ("",)
 
     @contextlib.contextmanager
     def bench(self, world: World) -> Iterator[Bench]:
@@ -238,6 +240,7 @@ class HandOverOlder(HandOver):
 
     name = "hand-over, older"
     begins_at_start = False
+    only = ("socket.", "journal.", "answer.")
 
     def prepare(self, bench: Bench, tag: str) -> list[Job]:
         bench.daemon.kill()
@@ -259,6 +262,7 @@ class TakeOver(Scenario):
 
     name = "take-over"
     begins_at_start = True
+    only = ("postgres.claim", "journal.schema", "socket.bind")
 
     def jobs(self, bench: Bench, tag: str) -> list[Job]:
         return [bench.job(f"{tag} a", content(f"{tag} a"))]

@@ -50,6 +50,7 @@ class Bench:
         self.daemon: Daemon = None  # type: ignore[assignment]  # reset() makes it
         self.record: Record = None  # type: ignore[assignment]
         self.n_trials = 0
+        self.mutant: str | None = None  # a seeded bug, on in every daemon that is launched from now on
 
     def reset(self) -> None:
         """Empty stores with a schema, a new journal, a new record; the daemon runs."""
@@ -101,6 +102,8 @@ class Bench:
 
     def launch(self, place: Place | None = None, is_counted: bool = False, options: tuple[str, ...] = ()) -> None:
         more = {"SAGAD_CRASH_AT": str(place)} if place else {}
+        if self.mutant:
+            more["SAGAD_MUTANT"] = self.mutant
         if is_counted:
             more["SAGAD_CRASH_HITS"] = str(self.hits_path)
         self._log_begin = self.daemon.log_path.stat().st_size if self.daemon.log_path.exists() else 0
