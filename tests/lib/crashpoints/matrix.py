@@ -139,7 +139,7 @@ def _try(bench: trial.Bench, crash: Crash) -> Outcome:
 
 
 def _prove(bench: trial.Bench, proof: Proof) -> Outcome:
-    bench.mutant = proof.mutant
+    bench.mutant, bench.patience_s = proof.mutant, 5.0
     outcome = _try(bench, proof.crash)
     outcome.mutant = proof.mutant
     if outcome.what == "passed":

@@ -50,6 +50,7 @@ class Bench:
         self.daemon: Daemon = None  # type: ignore[assignment]  # reset() makes it
         self.record: Record = None  # type: ignore[assignment]
         self.n_trials = 0
+        self.patience_s = 20.0
         self.mutant: str | None = None  # a seeded bug, on in every daemon that is launched from now on
 
     def reset(self) -> None:
@@ -177,12 +178,12 @@ class Bench:
 
     def settle(self) -> None:
         try:
-            self.daemon.settle(20)
+            self.daemon.settle(self.patience_s)
         except AssertionError as error:
             raise Broken(f"not at rest: {error}") from error
 
     def judge(self, when: str) -> None:
-        findings = record.judge(self.record, self.world, self.daemon, 20)
+        findings = record.judge(self.record, self.world, self.daemon, self.patience_s)
         if findings:
             raise Broken(f"{when}: " + "\n".join(map(str, findings)))
 
