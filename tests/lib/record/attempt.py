@@ -74,7 +74,7 @@ class Attempt:
         """The committed saga that the client was told of."""
         if self.answer is not None and self.outcome in ("committed", "deleted"):
             return self.answer.result["saga_id"]
-        return self.made
+        return None if self.made == NO_SAGA else self.made  # a delete that found nothing is nobody's
 
     @property
     def previous(self) -> str | None:

@@ -24,12 +24,26 @@ class Finding:
         return f"{self.what}: {self.about}"
 
 
+@dataclasses.dataclass(frozen=True)
+class Commit:
+    """A row of the ledger that is new since the last settle()."""
+
+    saga: str
+    name: str
+    is_delete: bool
+    key: str | None  # the client's, or of an accepted job without one: JOB_KEY and the job's id
+
+
+JOB_KEY = "sagad-job:"
+
+
 @dataclasses.dataclass
 class Facts:
     """The attempts, and what PostgreSQL and the journal say of them."""
 
     record: Record
     ledger: dict[str, tuple[str, str]]            # saga -> document, outcome
+    commits: list[Commit]
     rows: dict[str, tuple[str, str, str | None]]  # document -> version, status, title
     jobs: dict[str, dict[str, Any]]               # accepted job -> document.status
 
@@ -64,7 +78,7 @@ def judge(record: Record, world: Any, daemon: Any, timeout_s: float = 30) -> lis
         except AssertionError as error:
             findings.append(Finding("the stores differ", str(error)))
     if not findings:
-        record.settle(states)
+        record.settle(states, {commit.saga for commit in facts.commits})
     return findings
 
 
@@ -78,22 +92,14 @@ def _read(record: Record, world: Any, daemon: Any) -> Facts:
         if jobs[job]["state"] == "done":
             attempt.made = jobs[job]["saga_id"]
     postgres = world.readers.postgres
-    ledger = postgres.execute("SELECT saga_id::text, document_id, outcome FROM sagad_ledger WHERE saga_id = ANY(%s::uuid[])",
-                              (_sagas(record.attempts),)).fetchall()
+    ledger = postgres.execute("SELECT saga_id::text, document_id, outcome, is_delete, idempotency_key"
+                              " FROM sagad_ledger").fetchall()
+    commits = [Commit(saga, name, is_delete, key) for saga, name, outcome, is_delete, key in ledger
+               if outcome == "committed" and saga not in record.commits]
     names = list({attempt.job.name for attempt in record.attempts} | record.base.keys())
     rows = postgres.execute("SELECT id, version::text, ingestion_status, title FROM documents WHERE id = ANY(%s)",
                             (names,)).fetchall()
-    return Facts(record, {row[0]: row[1:] for row in ledger}, {row[0]: row[1:] for row in rows}, jobs)
-
-
-def _sagas(attempts: list[Attempt]) -> list[str]:
-    """All that an answer has named."""
-    found = set()
-    for attempt in attempts:
-        if attempt.answer is not None:
-            found |= {attempt.answer.result.get("saga_id"), attempt.answer.version, attempt.answer.data.get("saga_id")}
-        found.add(attempt.made)
-    return sorted(found - {None, NO_SAGA})
+    return Facts(record, {row[0]: row[1:3] for row in ledger}, commits, {row[0]: row[1:] for row in rows}, jobs)
 
 
 # The checks.
@@ -120,6 +126,26 @@ def _refused(facts: Facts) -> Iterator[Finding]:
             yield Finding("refused, yet committed", str(attempt))
 
 
+def _explained(facts: Facts) -> Iterator[Finding]:
+    """Each commit belongs to a job that was acknowledged, or of which its client doesn't know. One that it doesn't know
+    of explains one commit."""
+    told = {attempt.saga for attempt in facts.attempts}
+    jobs = {JOB_KEY + job for job in facts.jobs}
+    keys = {attempt.job.key for attempt in facts.attempts if attempt.outcome not in ("failed", "absent")}
+    unknown = collections.Counter((one.job.name, one.job.content is None, one.job.wait)
+                                  for one in facts.attempts if one.outcome == "unknown" and one.job.key is None)
+    for commit in facts.commits:
+        is_job = (commit.key or "").startswith(JOB_KEY)
+        if commit.saga in told or commit.key in jobs or (commit.key is not None and commit.key in keys):
+            continue
+        kind = (commit.name, commit.is_delete, "accepted" if is_job else "committed")
+        if (commit.key is None or is_job) and unknown[kind] > 0:
+            unknown[kind] -= 1
+            continue
+        asked = [str(one) for one in facts.attempts if one.job.name == commit.name and one.outcome == "failed"]
+        yield Finding("committed, and every client was told otherwise", f"{commit}; refused: {'; '.join(asked)}"[:2000])
+
+
 def _accepted(facts: Facts) -> Iterator[Finding]:
     """An accepted job is carried out. Only if_version may refuse it for good."""
     for attempt in facts.attempts:
@@ -130,7 +156,8 @@ def _accepted(facts: Facts) -> Iterator[Finding]:
             is_good = attempt.made == NO_SAGA and attempt.job.content is None \
                 or facts.is_committed(attempt.made, attempt.job.name)
         else:
-            is_good = status["state"] == "failed" and status["code"] == "conflict" and attempt.job.if_version != ANY_VERSION
+            is_good = status["state"] == "failed" and status["code"] == "conflict" \
+                and attempt.job.if_version != ANY_VERSION
         if not is_good:
             yield Finding("an accepted job was lost", f"{attempt}; now {status}")
 
@@ -141,7 +168,7 @@ def _one_answer_per_key(facts: Facts) -> Iterator[Finding]:
         key = attempt.job.key
         if key is None:
             continue
-        if attempt.saga not in (None, NO_SAGA):
+        if attempt.saga is not None:
             sagas[key].add(attempt.saga)
         if attempt.is_stored and attempt.outcome == "failed":
             refused[key] = attempt
@@ -175,7 +202,7 @@ def _in_order_of_sending(facts: Facts) -> Iterator[Finding]:
     """One connection's jobs for one document take effect in their order; a repeated one may have done so before."""
     newest: dict[tuple[str, str, str], str] = {}
     for attempt in facts.attempts:
-        if attempt.saga in (None, NO_SAGA) or attempt.is_stored or attempt.is_repeat:
+        if attempt.saga is None or attempt.is_stored or attempt.is_repeat:
             continue
         line = (attempt.by, attempt.job.name, attempt.job.wait)
         if attempt.saga <= newest.get(line, ""):
@@ -198,8 +225,8 @@ def _no_lost_update(facts: Facts) -> Iterator[Finding]:
                 yield Finding("if_version was not kept", str(attempt))
 
 
-CHECKS = (_answered, _acknowledged, _refused, _accepted, _one_answer_per_key, _in_order_of_time, _in_order_of_sending,
-          _no_lost_update)
+CHECKS = (_answered, _acknowledged, _refused, _explained, _accepted, _one_answer_per_key, _in_order_of_time,
+          _in_order_of_sending, _no_lost_update)
 
 
 # Which job's content each document must have now.
@@ -219,7 +246,7 @@ def _states(facts: Facts) -> tuple[dict[str, tuple[str, Job | None]], list[Findi
 
 def _state(facts: Facts, name: str, attempts: list[Attempt]) -> tuple[str, Job | None] | Finding | None:
     record, row = facts.record, facts.rows.get(name)
-    told = {attempt.saga: attempt.job for attempt in attempts if attempt.saga not in (None, NO_SAGA)}
+    told = {attempt.saga: attempt.job for attempt in attempts if attempt.saga is not None}
     if name in record.base_versions:
         told[record.base_versions[name]] = record.base[name]
     newest = max(told, default=None)
@@ -227,14 +254,15 @@ def _state(facts: Facts, name: str, attempts: list[Attempt]) -> tuple[str, Job |
         return None if newest is None else Finding("an acknowledged document is gone", f"{name!r}, version {newest}")
     version, status, title = row
     if newest is not None and version < newest:
-        return Finding("an acknowledged version is gone", f"{name!r} has {version}; acknowledged: {newest} by {told[newest]}")
+        return Finding("an acknowledged version is gone", f"{name!r} has {version}, not {newest} of {told[newest]}")
     if version in told:
         return version, told[version]
     for attempt in attempts:
         if attempt.outcome == "unknown" and _fits(attempt.job, status, title):
             return version, attempt.job
-    return Finding("a document that nobody may have written", f"{name!r} has version {version}, {status}, title {title!r}; "
-                   + "; ".join(str(one) for one in attempts if _fits(one.job, status, title))[:2000])
+    fitting = "; ".join(str(one) for one in attempts if _fits(one.job, status, title))
+    return Finding("a document that nobody may have written",
+                   f"{name!r} has version {version}, {status}, title {title!r}; {fitting}"[:2000])
 
 
 def _fits(job: Job, status: str, title: str | None) -> bool:

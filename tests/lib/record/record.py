@@ -20,6 +20,7 @@ class Record:
         self.attempts: list[Attempt] = []         # since the last settle()
         self.base: dict[str, Job | None] = {}     # document -> whose content it had at the last settle()
         self.base_versions: dict[str, str] = {}   # document -> its version then, a delete's too
+        self.commits: set[str] = set()            # sagas in the ledger then
         self.keys: dict[str, str] = {}            # key -> the committed saga, of all that was settled
         self.refused_keys: dict[str, str] = {}    # key -> the code of a refusal for good
         self._file = path.open("a", encoding="utf-8")
@@ -64,9 +65,10 @@ class Record:
         with self._lock:
             self._write(event=what, **more)
 
-    def settle(self, states: dict[str, tuple[str, Job | None]]) -> None:
+    def settle(self, states: dict[str, tuple[str, Job | None]], commits: set[str]) -> None:
         """All attempts so far were judged: only what they left is kept. `states`: document -> version and job."""
         with self._lock:
+            self.commits |= commits
             for name, (version, job) in states.items():
                 self.base_versions[name], self.base[name] = version, job
             for attempt in self.attempts:
@@ -79,6 +81,7 @@ class Record:
 
     def _write(self, **line: Any) -> int:
         self._n_events += 1
-        self._file.write(json.dumps({"at_s": round(time.monotonic() - self._began, 4), **line}, ensure_ascii=False) + "\n")
+        at_s = round(time.monotonic() - self._began, 4)
+        self._file.write(json.dumps({"at_s": at_s, **line}, ensure_ascii=False) + "\n")
         self._file.flush()
         return self._n_events

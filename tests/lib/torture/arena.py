@@ -81,9 +81,10 @@ class Arena(contextlib.ExitStack):
     def _environ(self, toxiproxy: Toxiproxy) -> dict[str, str]:
         environ = self.world.environ
         graph, cache = urlsplit(environ["NEO4J_URL"]), urlsplit(environ["REDIS_URL"])
-        for name, upstream in {"postgresql": f"{environ['POSTGRES_HOST']}:{environ['POSTGRES_PORT']}",
-                               "qdrant": f"{environ['QDRANT_HOST']}:{environ['QDRANT_PORT']}",
-                               "neo4j": f"{graph.hostname}:{graph.port}", "redis": f"{cache.hostname}:{cache.port}"}.items():
+        upstreams = {"postgresql": f"{environ['POSTGRES_HOST']}:{environ['POSTGRES_PORT']}",
+                     "qdrant": f"{environ['QDRANT_HOST']}:{environ['QDRANT_PORT']}",
+                     "neo4j": f"{graph.hostname}:{graph.port}", "redis": f"{cache.hostname}:{cache.port}"}
+        for name, upstream in upstreams.items():
             self.proxies[name] = Proxy(toxiproxy, name, upstream)
         # One more before PostgreSQL: it knows what a COMMIT looks like.
         self.commits = FaultProxy(("127.0.0.1", self.proxies["postgresql"].port))

@@ -18,7 +18,7 @@ from .load import Load
 
 # After a fault the daemon must commit again by itself within this time. Neo4j locks its door for 5 s after wrong
 # passwords, and its JVM is slow for a time after a start.
-RECOVERS_S = 40
+RECOVERS_S = 60
 REST_S = 40
 EXIT_DRAINED = 0
 
@@ -93,7 +93,8 @@ class Campaign:
                 self.arena.relaunch()
             self.arena.wait_ready()
         n_again = sum(one is not None for one in step.in_recovery_s)
-        self._tell(f"kill -9 x {len(step.after_s)}, {n_again} more while it recovered: {summary(self.load.take_outcomes())}")
+        self._tell(f"kill -9 x {len(step.after_s)}, {n_again} more while it recovered:"
+                   f" {summary(self.load.take_outcomes())}")
 
     def _strike(self, step: plan.Strike) -> None:
         cell = self.cells.setdefault((step.fault.name, step.fault.store), Cell())
@@ -178,10 +179,10 @@ class Campaign:
                 f"{summary(self.load.all_outcomes)}")
 
     def table(self) -> str:
-        lines = ["| fault | store | strikes | kills of sagad meanwhile | answers, until it committed again | committed again, slowest |",
+        lines = ["| fault | store | strikes | kills of sagad | answers until it committed again | which took at most |",
                  "|---|---|---|---|---|---|"]
-        lines += [f"| {name} | {store} | {cell.n_strikes} | {cell.n_kills} | {summary(cell.answers)} | {cell.slowest_s:.1f} s |"
-                  for (name, store), cell in sorted(self.cells.items())]
+        lines += [f"| {name} | {store} | {cell.n_strikes} | {cell.n_kills} | {summary(cell.answers)} |"
+                  f" {cell.slowest_s:.1f} s |" for (name, store), cell in sorted(self.cells.items())]
         return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Clients under whose hands everything breaks: they send, note what they are told, and send again what they don't know."""
+"""Clients under whose hands everything breaks: they send, note what they are told, and send again what nobody knows."""
 from __future__ import annotations
 
 import collections
@@ -117,14 +117,15 @@ class Writer(threading.Thread):
     def _new_job(self, name: str) -> Job:
         number, dice = self.load.next_number(), self.random.random()
         key = f"key {number}" if self.random.random() < 0.5 else None
-        wait = "accepted" if self.random.random() < 0.12 else "committed"
+        wait = "accepted" if self.random.random() < self.load.share_accepted else "committed"
         if_version: str | None = ANY_VERSION
         if name in self.versions and self.random.random() < 0.15:
             if_version = self.versions[name]
         content, made_from = None, None
         if dice > 0.15:
+            shared = self.random.sample(self.load.shared, self.random.randrange(3))
             made_from = {"n_chunks": self.random.randrange(5), "n_entities": self.random.randrange(4),
-                         "mark": f" #{number}", "shared": self.random.sample(self.load.shared, self.random.randrange(3))}
+                         "mark": f" #{number}", "shared": shared}
             content = document(name, **made_from)
         return self.record.job(name, content, key=key, wait=wait, if_version=if_version, made_from=made_from)
 
@@ -134,12 +135,13 @@ class Load:
 
     shared = [f"shared {n}" for n in range(5)]
 
-    def __init__(self, path: Path, record: Record, seed: object, n_writers: int = 4):
-        self.path, self.record, self.seed = path, record, seed
+    def __init__(self, path: Path, record: Record, seed: object, n_writers: int = 4, share_accepted: float = 0.12):
+        self.path, self.record, self.seed, self.share_accepted = path, record, seed, share_accepted
         self.may_send, self.is_over = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._n_jobs = 0
-        self.n_committed = 0
+        self.n_committed = 0       # in all
+        self.n_taken_effect = 0    # committed, deleted or accepted since take_outcomes()
         self.outcomes: collections.Counter[str] = collections.Counter()
         self.all_outcomes: collections.Counter[str] = collections.Counter()
         self.listeners: list[Callable[[Attempt], None]] = []
@@ -166,10 +168,11 @@ class Load:
             self.outcomes[word] += 1
             self.all_outcomes[word] += 1
             self.n_committed += word == "committed"
+            self.n_taken_effect += word in ("committed", "deleted", "accepted")
 
     def take_outcomes(self) -> collections.Counter[str]:
         with self._lock:
-            taken, self.outcomes = self.outcomes, collections.Counter()
+            taken, self.outcomes, self.n_taken_effect = self.outcomes, collections.Counter(), 0
             return taken
 
     def pause(self) -> list[str]:

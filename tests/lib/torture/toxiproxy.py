@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -57,7 +58,9 @@ class Toxiproxy:
         self.port = _free_port()
         with log.open("ab") as out:
             self._process = subprocess.Popen([program(), "-host", "127.0.0.1", "-port", str(self.port)], stdout=out,
-                                             stderr=out, stdin=subprocess.DEVNULL)
+                                             stderr=out, stdin=subprocess.DEVNULL,
+                                             # Less would be a line for each connection.
+                                             env={**os.environ, "LOG_LEVEL": "error"})
         eventually(self._is_up, 10, what=f"toxiproxy doesn't answer; see {log}")
 
     def __enter__(self) -> "Toxiproxy":
