@@ -310,14 +310,16 @@ static void engine_admit(struct engine *engine, struct engine_job *job)
 
 /* ---- halting ---- */
 
-static void engine_answer_accepting(struct engine *engine, enum code code, const struct err *err)
+/* Their records are on the way to the file. Also after a failed sync they may stand there whole, and the next start
+ * then carries the jobs out: so nobody knows yet, whatever the halt's own reason is. */
+static void engine_answer_accepting(struct engine *engine, const struct err *err)
 {
 	struct list *it, *tmp;
 
 	list_each (it, tmp, &engine->accepted) {
 		struct accepted *accepted = container_of(it, struct accepted, node);
 		struct engine_job *caller = accepted->caller;
-		struct outcome outcome = {.kind = OUTCOME_FAILED, .saga = accepted->id, .code = code, .err = *err};
+		struct outcome outcome = {.kind = OUTCOME_FAILED, .saga = accepted->id, .code = CODE_IN_DOUBT, .err = *err};
 
 		accepted->caller = NULL;
 		if (caller != NULL)
@@ -336,7 +338,7 @@ void engine_halt(struct engine *engine, enum code code, const struct err *err)
 	log_error(engine->log, "halted: %s", err->text);
 	list_each (it, tmp, &engine->runs)
 		run_answer_halted(container_of(it, struct run, node), code, err);
-	engine_answer_accepting(engine, code, err);
+	engine_answer_accepting(engine, err);
 }
 
 static void engine_look_epoch(struct engine *engine)
