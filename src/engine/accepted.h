@@ -5,7 +5,14 @@
 #ifndef SAGAD_ENGINE_ACCEPTED_H
 #define SAGAD_ENGINE_ACCEPTED_H
 
+#include "core/saga.h"
 #include "engine/state.h"
+
+/* What an attempt has learned of how it may be sent; the next one goes on with it. */
+struct accepted_care {
+	uint32_t cap; /* as in struct batch_item; 0: nothing was learned yet */
+	bool is_suspect;
+};
 
 struct accepted {
 	struct engine *engine;
@@ -21,7 +28,8 @@ struct accepted {
 	bool is_locked;
 	bool is_ended;
 	uint32_t n_attempts;
-	uint32_t n_runs; /* runs of it that are not freed yet */
+	uint32_t n_runs;                                /* runs of it that are not freed yet */
+	struct accepted_care care[SAGA_STORES_MAX + 1]; /* by store; the last one: PostgreSQL's */
 	struct err last_error;
 	struct list node;
 	char texts[];

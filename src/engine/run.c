@@ -314,6 +314,32 @@ static void run_init_parts(struct run *run)
 	}
 }
 
+static void run_take_care_of(const struct run *run, uint32_t place, struct batch_item *item, bool *out_is_suspect)
+{
+	const struct accepted_care *care = run->accepted != NULL ? &run->accepted->care[place] : NULL;
+
+	*out_is_suspect = run->saga.deaths[place] > 0 || (care != NULL && care->is_suspect);
+	if (care != NULL && care->cap != 0)
+		item->cap = care->cap;
+}
+
+/* An attempt that began with the largest batches again would take its neighbours down with it each time. */
+static void run_take_care(struct run *run)
+{
+	for (uint32_t i = 0; i < run->engine->n_stores; i++)
+		run_take_care_of(run, i, &run->legs[i].send.item, &run->legs[i].send.is_suspect);
+	run_take_care_of(run, SAGA_TRUTH, &run->pivot.item, &run->pivot.is_suspect);
+}
+
+static void run_leave_care(const struct run *run)
+{
+	struct accepted_care *care = run->accepted->care;
+
+	for (uint32_t i = 0; i < run->engine->n_stores; i++)
+		care[i] = (struct accepted_care){run->legs[i].send.item.cap, run->legs[i].send.is_suspect};
+	care[SAGA_TRUTH] = (struct accepted_care){run->pivot.item.cap, run->pivot.is_suspect};
+}
+
 static struct run *run_create(struct engine *engine, struct engine_job *job, struct accepted *accepted)
 {
 	struct str id = job->document != NULL ? job->document->id : job->document_id;
@@ -340,9 +366,7 @@ static struct run *run_create(struct engine *engine, struct engine_job *job, str
 	run_plan(run, job, &plan);
 	saga_id = engine_new_id(engine);
 	saga_init(&run->saga, &plan, &saga_id);
-	for (uint32_t i = 0; i < engine->n_stores; i++)
-		run->legs[i].send.is_suspect = plan.deaths[i] > 0;
-	run->pivot.is_suspect = plan.deaths[SAGA_TRUTH] > 0;
+	run_take_care(run);
 	return run;
 }
 
@@ -543,6 +567,7 @@ void run_free(struct run *run)
 	engine->n_by_state[run->saga.state]--;
 	list_remove(&run->node);
 	if (run->accepted != NULL) {
+		run_leave_care(run);
 		accepted_on_run_reaped(run->accepted);
 	} else {
 		engine->n_sagas--;

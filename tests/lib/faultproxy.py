@@ -7,6 +7,7 @@
     proxy.arm("swallow", request=b"COMMIT", until=b"COMMIT\\0")   # the reply is lost after the effect
     proxy.arm("cut", keep=10)                   # ten bytes of the reply, then the connection ends
     proxy.arm("delay", seconds=0.5)
+    proxy.watch(b"poison", store.kill)          # each request with it is not passed on: the function is called
     proxy.passes()                              # all is well again
     proxy.close()
 
@@ -65,6 +66,7 @@ class FaultProxy:
         self.n_struck = 0
         self.n_connections = 0
         self._mode, self._fault, self._links = "pass", None, set()
+        self._watched = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -91,6 +93,12 @@ class FaultProxy:
         self.n_struck = 0
         self._do(self._arm(Fault(kind, **how)))
 
+    def watch(self, request, strike):
+        """Until passes(): whenever a request contains `request`, `strike` is called in a thread instead of passing the
+        rest of it on, and the connection ends. n_struck counts."""
+        self.n_struck = 0
+        self._do(self._watch((request, strike)))
+
     def close(self):
         """Reset all connections, stop listening, end the thread."""
         self._do(self._set("refuse"))
@@ -109,7 +117,7 @@ class FaultProxy:
         return self._server.sockets[0].getsockname()[1]
 
     async def _set(self, mode):
-        was, self._mode, self._fault = self._mode, mode, None
+        was, self._mode, self._fault, self._watched = self._mode, mode, None, None
         if mode in ("refuse", "reset"):
             for link in list(self._links):
                 link.abort()
@@ -127,6 +135,9 @@ class FaultProxy:
 
     async def _arm(self, fault):
         self._fault = fault
+
+    async def _watch(self, watched):
+        self._watched = watched
 
     async def _on_client(self, reader, writer):
         self.n_connections += 1
@@ -154,6 +165,10 @@ class FaultProxy:
     async def _requests(self, link, reader):
         while data := await reader.read(READ_BYTES):
             await self._opened.wait()
+            if self._watched is not None and self._watched[0] in link.tail + data:
+                self.n_struck += 1
+                await self._loop.run_in_executor(None, self._watched[1])
+                return link.abort()
             self._meet(link, data)
             link.up.write(data)
             await link.up.drain()
