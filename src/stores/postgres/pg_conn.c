@@ -169,8 +169,8 @@ static void pg_conn_lose_by_peer(struct pg_conn *conn)
 	struct err why;
 
 	pg_conn_message(conn->pq, &why);
-	/* Backends that go because another one has crashed say so first (57P02). */
-	conn->end.is_cut = !conn->is_fatal && !conn->is_broken;
+	/* Backends that go because another one has crashed say so first (57P02); an error of libpq's has no code. */
+	conn->end.is_cut = conn->end.sqlstate[0] == '\0' && !conn->is_broken;
 	pg_conn_lose(conn, VERDICT_OUTAGE, why.text[0] != '\0' ? why.text : "the server closed the connection");
 }
 
