@@ -4,6 +4,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import math
 import multiprocessing
 import os
 import signal
@@ -25,6 +26,8 @@ HITS = 3
 CHUNK = trial.TRIALS_BETWEEN_RESETS
 # A point that depends on time may be missed once.
 TRIES = 2
+# Chunks that the order moves on from one day to the next: no divisor of their number for long.
+STEP_A_DAY = 7
 DONE = 0  # a worker's word for the end of a task
 
 
@@ -67,11 +70,15 @@ class Proof:
     mutant: str
     crash: Crash
 
+    @property
+    def scenario(self) -> str:
+        return self.crash.scenario
+
 
 @dataclasses.dataclass
 class Outcome:
     crash: Crash
-    what: str        # passed, failed, missed
+    what: str        # passed, failed, missed (not reached), left (no time)
     text: str = ""
     took_s: float = 0.0
     mutant: str | None = None
@@ -81,7 +88,19 @@ class Outcome:
         return f"{self.crash}" + (f", with {self.mutant}" if self.mutant else "")
 
 
-Task = Counted | Proof | list[Crash]
+@dataclasses.dataclass
+class Chunk:
+    """Crashes of one scenario; those that come after `until` of the monotonic clock are left."""
+
+    crashes: list[Crash]
+    until: float = math.inf
+
+    @property
+    def scenario(self) -> str:
+        return self.crashes[0].scenario
+
+
+Task = Counted | Proof | Chunk
 
 SEEDED = {"leftover_unasked": "put, postgres.pivot.after:1", "accepted_forgotten": "accepted, postgres.pivot.before:1",
           "debt_left_out": "overwrite, postgres.pivot.after:1", "removal_by_document": "refusal, answer.write.after:2"}
@@ -111,11 +130,6 @@ def choose(counted: Iterable[Counted]) -> list[Crash]:
                 places = (Place(point, hit),) if life.first is None else (life.first, Place(point, hit))
                 crashes.append(Crash(life.scenario, places))
     return crashes
-
-
-def share(crashes: list[Crash], of: int, day: int) -> list[Crash]:
-    """Every `of`-th, another part each day."""
-    return crashes[day % of::of]
 
 
 # The workers: processes with stores of their own.
@@ -150,16 +164,16 @@ def _prove(bench: trial.Bench, proof: Proof) -> Outcome:
 
 
 def _carry_out(world: World, task: Task, tell: Callable[[Any], None]) -> None:
-    name = task[0].scenario if isinstance(task, list) else task.crash.scenario if isinstance(task, Proof) else task.scenario
-    with ALL[name].bench(world) as bench:
+    scenario = ALL[task.scenario]
+    with scenario.bench(world) as bench:
         if isinstance(task, Counted):
-            task.hits = trial.count(bench, ALL[name], task.first)
+            task.hits = trial.count(bench, scenario, task.first)
             tell(task)
         elif isinstance(task, Proof):
             tell(_prove(bench, task))
         else:
-            for crash in task:
-                tell(_try(bench, crash))
+            for crash in task.crashes:
+                tell(_try(bench, crash) if time.monotonic() < task.until else Outcome(crash, "left"))
 
 
 def _work(environ: dict[str, str] | None, tasks: Any, told: Any) -> None:
@@ -223,10 +237,11 @@ class Workers:
                 yield found
 
 
-def chunks(crashes: list[Crash]) -> list[Task]:
-    """Tasks of one scenario each, the long ones first."""
+def chunks(crashes: list[Crash], until: float, day: int) -> list[Task]:
+    """In an order that begins elsewhere each day, so that what is left one day is tried on another."""
     found: list[Task] = []
     for name in ALL:
         own = [crash for crash in crashes if crash.scenario == name]
-        found += [own[at:at + CHUNK] for at in range(0, len(own), CHUNK)]
-    return sorted(found, key=len, reverse=True)
+        found += [Chunk(own[at:at + CHUNK], until) for at in range(0, len(own), CHUNK)]
+    begin = day * STEP_A_DAY % max(len(found), 1)
+    return found[begin:] + found[:begin]

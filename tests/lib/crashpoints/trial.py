@@ -27,6 +27,7 @@ ANSWER_S = 15.0
 START_S = 20.0
 # After the last answer: the second removal, the collector, the payment of debts.
 QUIET_S = 1.2
+COUNTED_LIVES = 2
 # Documents are read by every judgement, so a bench is emptied now and then.
 TRIALS_BETWEEN_RESETS = 30
 
@@ -217,7 +218,13 @@ def recover_and_die(bench: Bench, place: Place) -> None:
 
 
 def count(bench: Bench, scenario: Scenario, first: Place | None = None) -> Hits:
-    """How often a life reaches each point: the scenario's own, or that of the recovery after a crash."""
+    """How often a life reaches each point: the scenario's own, or that of the recovery after a crash. A store that is
+    slow for once makes a saga fail or try again: of several lives the one with the fewest hits is the ordinary one."""
+    lives = [_count_once(bench, scenario, first) for _ in range(COUNTED_LIVES)]
+    return min(lives, key=lambda hits: hits.total())
+
+
+def _count_once(bench: Bench, scenario: Scenario, first: Place | None) -> Hits:
     if first is None:
         bench.begin_trial()
         jobs = scenario.prepare(bench, f"{scenario.name} counted")
