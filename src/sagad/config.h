@@ -44,6 +44,7 @@ struct config {
 		char *journal;
 		char *instance;
 		uint64_t drain_timeout_ms;
+		bool core_dumps;
 	} daemon;
 	struct {
 		char *level;           /* one of log_level_name() */

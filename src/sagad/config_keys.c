@@ -68,6 +68,9 @@ const struct config_key config_keys[] = {
 	 .fallback = "30s", .max = 60 * MIN,
 	 .help = "How long a stop waits for the jobs that run. What is not done by then is finished or taken back by "
 		 "the next start."},
+	{"daemon", "core_dumps", CONFIG_BOOL, AT(daemon.core_dumps), .fallback = "false",
+	 .help = "Let the kernel write a core dump when the daemon crashes. It holds passwords, keys and documents; "
+		 "without it other processes of the daemon's user can't read its memory either."},
 
 	/* ---- log ---- */
 	{"log", "level", CONFIG_CHOICE, AT(log.level), .is_reloadable = true, .fallback = "info",

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #define OPTIONS_MAX 128
@@ -174,6 +175,14 @@ static void raise_descriptors(struct log *log)
 			 strerror(errno));
 }
 
+/* Secrets lie in the memory of libpq, libcurl and hiredis as well, so that no part of it can be kept out of a dump. Not
+ * RLIMIT_CORE: a program that core_pattern(5) pipes dumps to gets them whatever that limit is. */
+static void forbid_core_dumps(struct log *log)
+{
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		log_warn(log, "core dumps, which would hold secrets, can't be turned off: %s", strerror(errno));
+}
+
 static enum daemon_exit serve(struct config *config, const struct arguments *arguments)
 {
 	static struct sink sink;
@@ -188,6 +197,8 @@ static enum daemon_exit serve(struct config *config, const struct arguments *arg
 	(void)signal(SIGHUP, SIG_IGN);  /* until the daemon can reload: one that comes early must not end it */
 	(void)signal(SIGXFSZ, SIG_IGN); /* under LimitFSIZE= the journal is told by EFBIG, and halts the daemon */
 	raise_descriptors(&sink.log);
+	if (!config->daemon.core_dumps)
+		forbid_core_dumps(&sink.log);
 #ifdef SAGAD_CRASH_POINTS
 	if (!crash_arm())
 		return DAEMON_EXIT_USAGE;
