@@ -9,13 +9,28 @@
 
 /* ---- the process ---- */
 
+/* Worked out once: two clocks read one after the other give a little more or less each time, and whoever watches this
+ * number for changes takes each of them for a restart. */
+static double started_unix_s(unsigned long long started_ticks)
+{
+	static double kept;
+	struct timespec boot = {0}, wall = {0};
+
+	if (kept != 0)
+		return kept;
+	(void)clock_gettime(CLOCK_BOOTTIME, &boot); /* neither fails with these clocks */
+	(void)clock_gettime(CLOCK_REALTIME, &wall);
+	kept = (double)wall.tv_sec + (double)wall.tv_nsec / 1e9 - (double)boot.tv_sec - (double)boot.tv_nsec / 1e9 +
+	       (double)started_ticks / (double)sysconf(_SC_CLK_TCK);
+	return kept;
+}
+
 /* proc(5): field 22 of stat is the start in clock ticks since boot, 23 and 24 the memory. The second field, the
  * program's name, may hold spaces and brackets. */
 static void read_stat(struct ops_process *process)
 {
 	unsigned long long started = 0, virtual_bytes = 0;
 	long long resident_pages = 0;
-	struct timespec boot = {0}, wall = {0};
 	char text[1024];
 	const char *fields;
 	FILE *file = fopen("/proc/self/stat", "re");
@@ -32,10 +47,7 @@ static void read_stat(struct ops_process *process)
 				     "%llu %llu %lld",
 				     &started, &virtual_bytes, &resident_pages) != 3)
 		return;
-	(void)clock_gettime(CLOCK_BOOTTIME, &boot); /* neither fails with these clocks */
-	(void)clock_gettime(CLOCK_REALTIME, &wall);
-	process->started_unix_s = (double)wall.tv_sec + (double)wall.tv_nsec / 1e9 - (double)boot.tv_sec -
-				  (double)boot.tv_nsec / 1e9 + (double)started / (double)sysconf(_SC_CLK_TCK);
+	process->started_unix_s = started_unix_s(started);
 	process->virtual_bytes = virtual_bytes;
 	process->resident_bytes = (uint64_t)resident_pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }

@@ -3,21 +3,18 @@ under load and must have data for every series that the alerts and the dashboard
 
 import json
 import re
-import signal
 import socket
 import subprocess
 import threading
 import time
-import urllib.parse
-import urllib.request
 
 import pytest
 from harness import Operations, eventually
 from harness.daemon import CHECKOUT
 from harness.documents import document
 from harness.operations import OPERATIONS, free_port, tool
+from harness.prometheus import ALERTS, Prometheus
 
-ALERTS = CHECKOUT / "conf" / "prometheus" / "alerts.yml"
 DASHBOARD = CHECKOUT / "conf" / "grafana" / "sagad.json"
 # A series of the program's own names: sagad_store_up{store="redis"} with what stands in the braces.
 SELECTOR = re.compile(r"\b((?:sagad|process)_[a-z_]+|up)(\{[^}]*\})?")
@@ -64,6 +61,12 @@ def increase(operations, act):
 
 def run(*command, **options):
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)
+
+
+def test_a_restart_is_the_only_change_of_the_start_time(operations):
+    """An alert counts its changes."""
+    seen = {operations.metrics()["process_start_time_seconds"] for _ in range(5)}
+    assert len(seen) == 1 and abs(seen.pop() - time.time()) < 600
 
 
 # ---- promtool ----
@@ -217,51 +220,6 @@ def test_can_be_off_and_checks_its_address(world, alone):
 
 # ---- a real Prometheus ----
 
-class Prometheus:
-    """Debian's, scraping one daemon every second."""
-
-    def __init__(self, folder, target):
-        self.port = free_port()
-        config = folder / "prometheus.yml"
-        config.write_text(f"""
-global: {{scrape_interval: 1s, evaluation_interval: 1s}}
-rule_files: [{ALERTS}]
-scrape_configs:
-  - job_name: sagad
-    static_configs: [{{targets: ['{target}']}}]
-""")
-        self.log = open(folder / "prometheus.log", "wb")
-        self.process = subprocess.Popen(
-            [tool("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",
-             f"--web.listen-address=127.0.0.1:{self.port}"], stdout=self.log, stderr=self.log, cwd=folder)
-        eventually(self.is_ready, 30)
-
-    def is_ready(self):
-        try:
-            return self.get("/-/ready") is not None
-        except OSError:
-            return False
-
-    def get(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
-            return answer.read()
-
-    def query(self, expression):
-        found = json.loads(self.get("/api/v1/query?" + urllib.parse.urlencode({"query": expression})))
-        assert found["status"] == "success", found
-        return found["data"]["result"]
-
-    def alerts(self):
-        """Rules by name, with their health."""
-        groups = json.loads(self.get("/api/v1/rules"))["data"]["groups"]
-        return {rule["name"]: rule for group in groups for rule in group["rules"]}
-
-    def close(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
-        self.log.close()
-
-
 def dashboard_queries():
     for panel in json.loads(DASHBOARD.read_text())["panels"]:
         for target in panel.get("targets", []):
@@ -298,7 +256,7 @@ def prometheus(world, kept, tmp_path_factory):
     daemon = world.running(OPERATIONS)
     operations = Operations(daemon)
     operations.wait_ready()
-    made = Prometheus(tmp_path_factory.mktemp("prometheus"), operations.place)
+    made = Prometheus(tmp_path_factory.mktemp("prometheus"), operations.place, ALERTS)
     is_over, counts = threading.Event(), []
     worker = threading.Thread(target=load, args=(daemon, is_over, counts))
     try:
