@@ -17,7 +17,7 @@
 #include <stdio.h>
 
 #define CONFIG_DEFAULT_FILE "/etc/sagad/sagad.conf"
-#define CONFIG_KEYS_MAX     128
+#define CONFIG_KEYS_MAX     160
 
 /* Where a value came from, weakest first: the order is the precedence. */
 enum config_origin_kind { CONFIG_FROM_DEFAULT, CONFIG_FROM_FILE, CONFIG_FROM_ENVIRONMENT, CONFIG_FROM_OPTION };
@@ -157,6 +157,11 @@ struct config {
 		char *host;
 		uint64_t port;
 		char *path;
+		bool use_tls;
+		char *ca_file;
+		char *cert_file;
+		char *key_file;
+		char *tls_verify;
 		char *user;
 		char *password;
 		char *password_file;

@@ -3,6 +3,7 @@
 #include "config_value.h"
 
 #include "net/http_address.h"
+#include "stores/redis/redis_url.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -91,6 +92,11 @@ static void check_places(struct config_loader *loader)
 	      "has a user in it: give neo4j.user and neo4j.password_file instead");
 	check(loader, c->qdrant.key_file[0] == '\0' || c->qdrant.cert_file[0] != '\0', "qdrant", "key_file",
 	      "needs qdrant.cert_file, too");
+	check(loader, c->redis.key_file[0] == '\0' || c->redis.cert_file[0] != '\0', "redis", "key_file",
+	      "needs redis.cert_file, too");
+	check(loader, !c->redis.use_tls || SAGAD_REDIS_TLS, "redis", "tls", "can't be had: " REDIS_TLS_LACK);
+	check(loader, !c->redis.use_tls || c->redis.path[0] == '\0', "redis", "tls",
+	      "is for a host and port: over redis.path, a Unix socket, nobody listens in");
 	check(loader, c->neo4j.key_file[0] == '\0' || c->neo4j.cert_file[0] != '\0', "neo4j", "key_file",
 	      "needs neo4j.cert_file, too");
 	check(loader, c->postgresql.sslcert[0] == '\0' || c->postgresql.sslkey[0] != '\0', "postgresql", "sslcert",
@@ -138,7 +144,8 @@ static void check_files(struct config_loader *loader)
 		{"postgresql", "sslrootcert", false}, {"postgresql", "sslcert", false}, {"postgresql", "sslkey", true},
 		{"postgresql", "sslcrl", false},      {"qdrant", "ca_file", false},     {"qdrant", "cert_file", false},
 		{"qdrant", "key_file", true},         {"neo4j", "ca_file", false},      {"neo4j", "cert_file", false},
-		{"neo4j", "key_file", true},
+		{"neo4j", "key_file", true},          {"redis", "ca_file", false},      {"redis", "cert_file", false},
+		{"redis", "key_file", true},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(files); i++)

@@ -67,12 +67,8 @@ static void redis_url_read(struct config_loader *loader, const char *text)
 		config_fault(loader, "environment REDIS_URL", "%s", err.text);
 		return;
 	}
-	if (url.is_tls) {
-		config_fault(
-			loader, "environment REDIS_URL",
-			"rediss:// asks for TLS, which sagad doesn't speak with Redis: use redis:// through a tunnel");
-		return;
-	}
+	if (url.is_tls)
+		redis_assign(loader, "tls", "true");
 	redis_assign(loader, "path", url.path);
 	if (url.path[0] == '\0') {
 		redis_assign(loader, "host", url.host);

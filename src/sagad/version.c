@@ -68,7 +68,8 @@ static void print_abilities(FILE *out)
 		PQsslAttribute(NULL, "library") != NULL ? "yes" : "no (libpq was built without it)");
 	fprintf(out, "  %-24s %s\n",
 		"Qdrant, Neo4j over TLS:", has_https ? "yes" : "no (libcurl was built without it)");
-	fprintf(out, "  %-24s %s\n", "Redis over TLS:", SAGAD_REDIS_TLS);
+	fprintf(out, "  %-24s %s\n", "Redis over TLS:",
+		SAGAD_REDIS_TLS ? "yes" : "no (built without hiredis_ssl, which hiredis 1.0 and later have)");
 }
 
 void version_print(FILE *out)

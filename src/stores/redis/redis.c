@@ -213,6 +213,7 @@ static size_t op_write_bytes(const struct store *base, const struct leg_write *w
 
 static void store_free(struct redis_store *store)
 {
+	redis_tls_destroy(store->target.tls);
 	free(store->target.host);
 	free(store->target.path);
 	free(store->target.user);
@@ -331,11 +332,7 @@ static int apply_url(struct redis_config *config, struct redis_url *url, struct 
 	rc = redis_url_parse(config->url, url, err);
 	if (rc != 0)
 		return rc;
-	if (url->is_tls)
-		return err_set(
-			err, -ENOTSUP,
-			"redis: rediss:// asks for TLS, which this build does not have; use redis:// in a network "
-			"that you trust, a Unix socket, or a TLS tunnel (stunnel, spiped)");
+	config->is_tls |= url->is_tls;
 	config->host = url->host;
 	config->port = url->port;
 	config->path = url->path;
@@ -400,6 +397,28 @@ static int make_slots(struct redis_store *store)
 	return 0;
 }
 
+static enum redis_tls_verify verify_of(const char *name)
+{
+	if (name != NULL && strcmp(name, "none") == 0)
+		return REDIS_TLS_VERIFY_NONE;
+	return name != NULL && strcmp(name, "ca") == 0 ? REDIS_TLS_VERIFY_CA : REDIS_TLS_VERIFY_FULL;
+}
+
+static int make_tls(struct redis_store *store, const struct redis_config *config, struct err *err)
+{
+	const struct redis_tls_config tls = {
+		.ca_file = config->ca_file,
+		.cert_file = config->cert_file,
+		.key_file = config->key_file,
+		.host = store->target.host,
+		.verify = verify_of(config->tls_verify),
+	};
+
+	if (!config->is_tls)
+		return 0;
+	return redis_tls_create(&tls, &store->target.tls, err);
+}
+
 int redis_store_create(uv_loop_t *loop, const struct redis_config *config, struct log *log, struct store **out_store,
 		       struct err *err)
 {
@@ -425,12 +444,15 @@ int redis_store_create(uv_loop_t *loop, const struct redis_config *config, struc
 		.max_batch_bytes = given.max_batch_bytes != 0 ? given.max_batch_bytes : 8u << 20,
 		.has_fences = true,
 	};
+	(void)err_set(err, -ENOMEM, "redis: out of memory"); /* unless it is something else */
 	rc = copy_config(store, &given);
+	if (rc == 0)
+		rc = make_tls(store, &given, err);
 	if (rc == 0)
 		rc = make_slots(store);
 	if (rc != 0) {
 		store_free(store);
-		return err_set(err, rc, "redis: out of memory");
+		return rc;
 	}
 	*out_store = &store->store;
 	return 0;

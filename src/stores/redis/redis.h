@@ -24,13 +24,18 @@
 
 /* Zeroes and NULL stand for the defaults, given at each field. */
 struct redis_config {
-	const char *url;      /* redis://... or unix://...; NULL or "": the next six are used. See redis_url.h */
-	const char *host;     /* "127.0.0.1" */
-	uint16_t port;        /* 6379 */
-	const char *path;     /* a Unix socket instead of host and port; NULL or "": none */
-	const char *user;     /* NULL or "": Redis' default user */
-	const char *password; /* NULL or "": none */
-	uint32_t db;          /* 0 */
+	const char *url;     /* redis://... or unix://...; NULL or "": the next six are used. See redis_url.h */
+	const char *host;    /* "127.0.0.1" */
+	uint16_t port;       /* 6379 */
+	const char *path;    /* a Unix socket instead of host and port; NULL or "": none */
+	bool is_tls;         /* over host and port; rediss:// sets it, too */
+	const char *ca_file; /* with is_tls: PEM; NULL: the system's */
+	const char *cert_file;
+	const char *key_file;
+	const char *tls_verify; /* "full", "ca" or "none"; NULL: full */
+	const char *user;       /* NULL or "": Redis' default user */
+	const char *password;   /* NULL or "": none */
+	uint32_t db;            /* 0 */
 
 	const char *key_prefix;      /* "sagad"; 1..64 bytes, no braces, blanks or control characters */
 	uint32_t staging_ttl_s;      /* 7200; longer than the longest deadline of a saga */
@@ -44,7 +49,7 @@ struct redis_config {
 };
 
 /* Makes the store; connects to nothing. Loop's thread. The configuration is copied, `log` is kept until close().
- * -EINVAL: a value that can't be, err names it. -ENOTSUP: rediss://. -ENOMEM.
+ * -EINVAL: a value that can't be, err names it. -ENOTSUP: TLS is asked for, and this build has none. -ENOMEM.
  * init: creates nothing; a server that is a replica, too old, or refuses the rights gives MISCONFIGURED. */
 int redis_store_create(uv_loop_t *loop, const struct redis_config *config, struct log *log, struct store **out_store,
 		       struct err *err) WARN_UNUSED;

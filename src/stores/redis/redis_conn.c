@@ -83,7 +83,8 @@ static void on_timer(uv_timer_t *timer)
 		(void)err_set(&err, -ETIMEDOUT, "no answer in time (%u of %u replies came)", conn->n_got,
 			      conn->n_expected);
 	else
-		(void)err_set(&err, -ETIMEDOUT, "no connection in time");
+		(void)err_set(&err, -ETIMEDOUT, "no connection in time%s",
+			      conn->target->tls != NULL ? "; does it speak TLS on this port?" : "");
 	conn_fail(conn, VERDICT_OUTAGE, &err);
 }
 
@@ -253,8 +254,8 @@ static void conn_connect(struct redis_conn *conn, const char *address)
 	struct err err = {0};
 
 	conn_move(conn, REDIS_CONN_CONNECTING);
-	if (redis_link_open(conn->loop, address, conn->target->port, conn->target->path, &link_events, conn,
-			    &conn->link, &err) != 0)
+	if (redis_link_open(conn->loop, address, conn->target->port, conn->target->path, conn->target->tls,
+			    &link_events, conn, &conn->link, &err) != 0)
 		conn_fail_later(conn, VERDICT_OUTAGE, &err);
 }
 

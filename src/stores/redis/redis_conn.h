@@ -27,7 +27,8 @@ struct redis_target {
 	uint32_t db;
 	uint16_t port;
 	uint32_t connect_timeout_ms;
-	char endpoint[160]; /* for messages */
+	struct redis_tls *tls; /* NULL: clear text */
+	char endpoint[160];    /* for messages */
 };
 
 enum redis_end {

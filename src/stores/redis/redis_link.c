@@ -15,8 +15,11 @@ struct redis_link {
 	const struct redis_link_events *events;
 	void *owner;
 	redisReplyObjectFunctions functions; /* hiredis' own, arrays refused */
-	bool is_connected;
-	bool is_flushed; /* nothing is left in the output buffer */
+	const struct redis_tls *tls;         /* NULL: clear text */
+	struct ssl_st *session;              /* the context's, from the end of the TCP handshake on */
+	int shake_events;                    /* what the TLS handshake waits for; 0: none is under way */
+	bool is_connected;                   /* and TLS agreed on */
+	bool is_flushed;                     /* nothing is left in the output buffer */
 	bool was_sent;
 	bool is_inside;   /* in on_poll(): the memory must stay until it returns */
 	bool is_released; /* by the loop */
@@ -76,12 +79,47 @@ static void link_watch(struct redis_link *link)
 	 * closes an idle connection, or talks without having been asked, is noticed. */
 	int events = link->is_connected ? UV_READABLE : UV_WRITABLE;
 
-	if (!link->is_flushed)
+	if (link->shake_events != 0)
+		events = link->shake_events;
+	else if (!link->is_flushed)
 		events |= UV_WRITABLE;
 	MUST(uv_poll_start(&link->poll, events, on_poll) == 0); /* fails for a closing handle only */
 }
 
-static bool link_finish_connect(struct redis_link *link)
+/* False: it isn't up yet, or broke. */
+static bool link_shake(struct redis_link *link)
+{
+	struct err err = {0};
+
+	switch (redis_tls_shake(link->session, &err)) {
+	case REDIS_TLS_DONE:
+		link->shake_events = 0;
+		return true;
+	case REDIS_TLS_WANTS_READ:
+		link->shake_events = UV_READABLE;
+		break;
+	case REDIS_TLS_WANTS_WRITE:
+		link->shake_events = UV_WRITABLE;
+		break;
+	case REDIS_TLS_FAILED:
+		link_break(link, &err);
+		return false;
+	}
+	link_watch(link);
+	return false;
+}
+
+static bool link_begin_tls(struct redis_link *link)
+{
+	struct err err = {0};
+
+	if (redis_tls_begin(link->tls, link->context, &link->session, &err) == 0)
+		return link_shake(link);
+	link_break(link, &err);
+	return false;
+}
+
+static bool link_is_reached(struct redis_link *link)
 {
 	socklen_t size = sizeof(int);
 	struct err err = {0};
@@ -92,11 +130,27 @@ static bool link_finish_connect(struct redis_link *link)
 	if (fault != 0) {
 		(void)err_set(&err, -fault, "can't be reached: %s", strerror(fault));
 		link_break(link, &err);
+	}
+	return fault == 0;
+}
+
+/* True: the owner has been told, and goes on. */
+static bool link_finish_connect(struct redis_link *link)
+{
+	if (link->session != NULL) {
+		if (!link_shake(link))
+			return false;
+	} else if (!link_is_reached(link) || (link->tls != NULL && !link_begin_tls(link))) {
 		return false;
 	}
 	link->is_connected = true;
 	link->events->connected(link->owner);
 	return link->context != NULL;
+}
+
+static const char *link_reason(const struct redis_link *link)
+{
+	return link->session != NULL ? redis_tls_reason(link->context->errstr) : link->context->errstr;
 }
 
 static bool link_write(struct redis_link *link)
@@ -106,8 +160,10 @@ static bool link_write(struct redis_link *link)
 
 	if (link->is_flushed)
 		return true;
+	if (link->session != NULL)
+		redis_tls_enter();
 	if (redisBufferWrite(link->context, &is_done) != REDIS_OK) {
-		(void)err_set(&err, -EIO, "the connection broke: %s", link->context->errstr);
+		(void)err_set(&err, -EIO, "the connection broke: %s", link_reason(link));
 		link_break(link, &err);
 		return false;
 	}
@@ -143,10 +199,12 @@ static bool link_read(struct redis_link *link)
 	const redisReader *reader;
 	struct err err = {0};
 
+	if (link->session != NULL)
+		redis_tls_enter();
 	if (redisBufferRead(link->context) != REDIS_OK) {
 		/* Whole replies may stand before the end of the stream. */
 		if (link->context->err == REDIS_ERR_EOF || link->context->err == REDIS_ERR_IO)
-			(void)err_set(&err, -ECONNRESET, "the connection broke: %s", link->context->errstr);
+			(void)err_set(&err, -ECONNRESET, "the connection broke: %s", link_reason(link));
 		else
 			(void)err_set(&err, -EPROTO, "can't be read: %s", link->context->errstr);
 		link_break(link, &err);
@@ -198,7 +256,7 @@ static redisContext *connect_context(const char *address, uint16_t port, const c
 	return path != NULL ? redisConnectUnixNonBlock(path) : redisConnectNonBlock(address, port);
 }
 
-int redis_link_open(uv_loop_t *loop, const char *address, uint16_t port, const char *path,
+int redis_link_open(uv_loop_t *loop, const char *address, uint16_t port, const char *path, const struct redis_tls *tls,
 		    const struct redis_link_events *events, void *owner, struct redis_link **out_link, struct err *err)
 {
 	struct redis_link *link = calloc(1, sizeof(*link));
@@ -223,6 +281,7 @@ int redis_link_open(uv_loop_t *loop, const char *address, uint16_t port, const c
 	}
 	link->events = events;
 	link->owner = owner;
+	link->tls = tls;
 	link->is_flushed = true;
 	link_watch(link);
 	*out_link = link;

@@ -8,6 +8,8 @@
 
 #include "base/err.h"
 
+#include "stores/redis/redis_tls.h"
+
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
 #include <uv.h>
@@ -28,8 +30,8 @@ struct redis_link_events {
 };
 
 /* Begins to connect: to the numeric address and port, or to the Unix socket at `path` when that isn't NULL. Texts are
- * borrowed for the call, `owner` until the drop. 0 or negative errno with err. */
-int redis_link_open(uv_loop_t *loop, const char *address, uint16_t port, const char *path,
+ * borrowed for the call, `owner` and `tls` (NULL: clear text) until the drop. 0 or negative errno with err. */
+int redis_link_open(uv_loop_t *loop, const char *address, uint16_t port, const char *path, const struct redis_tls *tls,
 		    const struct redis_link_events *events, void *owner, struct redis_link **out_link,
 		    struct err *err) WARN_UNUSED;
 

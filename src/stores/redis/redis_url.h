@@ -11,6 +11,11 @@
 #define REDIS_URL_PASSWORD_BYTES 1024
 #define REDIS_URL_PATH_BYTES     108 /* of struct sockaddr_un */
 
+/* What a build without TLS to Redis says: what is missing, and what to do instead. */
+#define REDIS_TLS_LACK                                                                                                 \
+	"this sagad is built without TLS to Redis: build it with hiredis 1.0 or later and its hiredis_ssl, or use a "  \
+	"Unix socket, or a TLS tunnel (stunnel, spiped)"
+
 struct redis_url {
 	bool is_tls;                             /* rediss:// */
 	char host[REDIS_URL_TEXT_BYTES];         /* without brackets; "" when path is given */
