@@ -329,7 +329,7 @@ static void a_redis_url_sets_its_parts(void **state)
 	assert_string_equal(c->redis.path, "/other.sock");
 	setenv("REDIS_URL", "rediss://h", 1);
 	assert_int_equal(load(f), -EINVAL);
-	assert_non_null(strstr(f->faults.at, "environment REDIS_URL: rediss://"));
+	assert_non_null(strstr(f->faults.at, "environment REDIS_URL: redis.tls: "));
 	setenv("REDIS_URL", "redis://:hush@h:port", 1);
 	assert_int_equal(load(f), -EINVAL);
 	assert_non_null(strstr(f->faults.at, "environment REDIS_URL: "));
