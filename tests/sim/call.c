@@ -1,5 +1,16 @@
 #include "sim.h"
 
+const char *verdict_name(enum verdict verdict)
+{
+	static const char *const names[] = {
+		[VERDICT_OK] = "ok",       [VERDICT_TRANSIENT] = "transient", [VERDICT_OUTAGE] = "outage",
+		[VERDICT_DOUBT] = "doubt", [VERDICT_PERMANENT] = "permanent", [VERDICT_MISCONFIGURED] = "misconfigured",
+	};
+
+	MUST((unsigned)verdict < ARRAY_LEN(names));
+	return names[verdict];
+}
+
 void call_begin(struct call *call, struct daemon *daemon)
 {
 	call->daemon = daemon;

@@ -6,6 +6,7 @@
 #define SAGAD_SIM_CALL_H
 
 #include "base/list.h"
+#include "port/verdict.h"
 #include "world.h"
 
 #include <stdbool.h>
@@ -25,6 +26,9 @@ struct call {
 	uint32_t (*states)(const struct call *call); /* of the sagas that it is for, as bits */
 	void (*redraw)(struct call *call);           /* it may be met by a fault after all; NULL: never */
 };
+
+/* "doubt"; never NULL. */
+const char *verdict_name(enum verdict verdict);
 
 /* Puts the call into the daemon's list and numbers it. */
 void call_begin(struct call *call, struct daemon *daemon);

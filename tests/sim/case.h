@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct sim;
+
 struct strike {
 	uint32_t fault; /* enum fault */
 	uint32_t draw;  /* from 1, among the draws for this kind */
@@ -39,6 +41,8 @@ struct sim_case {
 	struct strike *strikes; /* in no order; the case's */
 	uint32_t n_strikes;
 	struct case_log *log; /* borrowed: told of it as it runs; NULL: nobody wants to know */
+	void (*spoil)(
+		struct sim *sim); /* called after each step; NULL: nothing is. For a test of what must find bugs */
 };
 
 /* All of a seed. */

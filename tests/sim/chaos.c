@@ -40,7 +40,7 @@ static void strike_stores(struct sim *sim)
 			continue;
 		server = any_store(sim);
 		server->ill_ns[kinds[i].ill] = until_ns(sim, kinds[i].most_s * NS_PER_S);
-		trace_line(&sim->trace, "%s: %s until %.3f", server->name, fault_name(kinds[i].fault),
+		trace_line(&sim->trace, server->name, "ails", "%s until %.3f", fault_name(kinds[i].fault),
 			   (double)server->ill_ns[kinds[i].ill] / 1e9);
 	}
 }
@@ -53,7 +53,8 @@ static void strike_connections(struct sim *sim)
 		return;
 	port = &sim->current->stores[rng_below(&sim->world.rng, SIM_STORES)];
 	port->half_open_ns = until_ns(sim, 2 * sim->config.store_timeout_ms * NS_PER_MS);
-	trace_line(&sim->trace, "d%u's connections to %s lead nowhere", sim->current->number, port->server->name);
+	trace_daemon(&sim->trace, sim->current->number, "ails", "its connections to %s lead nowhere until %.3f",
+		     port->server->name, (double)port->half_open_ns / 1e9);
 }
 
 /* One that never saved anything forgets all. */
@@ -71,7 +72,8 @@ static void strike_redis(struct sim *sim)
 	server->ill_ns[ILL_DOWN] = until_ns(sim, 2 * NS_PER_S);
 	sim_store_forget(server);
 	sim->facts.is_cache_lossy = true;
-	trace_line(&sim->trace, "redis dies and forgets %s", server->image != NULL ? "its last writes" : "everything");
+	trace_line(&sim->trace, "redis", "dies", "and forgets %s",
+		   server->image != NULL ? "its last writes" : "everything");
 }
 
 /* ---- PostgreSQL ---- */
@@ -91,13 +93,13 @@ static void strike_truth(struct sim *sim)
 		if (!fault_strikes(&sim->faults, kinds[i].fault))
 			continue;
 		sim->truth.ill_ns[kinds[i].ill] = until_ns(sim, 8 * NS_PER_S);
-		trace_line(&sim->trace, "postgresql: %s until %.3f", fault_name(kinds[i].fault),
+		trace_line(&sim->trace, "postgresql", "ails", "%s until %.3f", fault_name(kinds[i].fault),
 			   (double)sim->truth.ill_ns[kinds[i].ill] / 1e9);
 	}
 	if (!fault_strikes(&sim->faults, FAULT_TRUTH_DOWN))
 		return;
-	trace_line(&sim->trace, "postgresql is down");
 	sim_truth_stop(&sim->truth, until_ns(sim, 10 * NS_PER_S));
+	trace_line(&sim->trace, "postgresql", "dies", "is back at %.3f", (double)sim->truth.ill_ns[TRUTH_DOWN] / 1e9);
 }
 
 static void strike_history(struct sim *sim)
@@ -108,7 +110,7 @@ static void strike_history(struct sim *sim)
 		return;
 	sim_truth_stop(&sim->truth, until_ns(sim, 5 * NS_PER_S));
 	n_gone = sim_truth_go_back(&sim->truth, (uint32_t)world_between(&sim->world, 1, 6));
-	trace_line(&sim->trace, "postgresql comes back without its last %u transactions", n_gone);
+	trace_line(&sim->trace, "postgresql", "dies", "and comes back without its last %u transactions", n_gone);
 	sim->has_gone_back = n_gone > 0;
 	if (n_gone > 0)
 		fault_hit(&sim->faults, FAULT_TRUTH_WENT_BACK);
@@ -134,8 +136,8 @@ static void begin_zombie(struct sim *sim, struct daemon *old)
 {
 	bool has_same_journal = world_chance(&sim->world, 500) || sim->n_disks == DISKS_MAX;
 
-	trace_line(&sim->trace, "d%u gets a successor, with %s journal, and %s", old->number,
-		   has_same_journal ? "the same" : "another", old->is_asleep ? "is stopped" : "goes on");
+	trace_daemon(&sim->trace, old->number, "zombie", "a successor starts, with %s journal, and it %s",
+		     has_same_journal ? "the same" : "another", old->is_asleep ? "is stopped" : "goes on");
 	old->is_zombie = true;
 	old->journal.is_fenced = has_same_journal;
 	(void)daemon_start(sim, has_same_journal ? old->journal.disk : sim_disk_add(sim), true);
@@ -170,7 +172,7 @@ static void strike_clock(struct sim *sim)
 	fault_hit(&sim->faults, FAULT_CLOCK_STEP);
 	sim->facts.has_clock_stepped = true;
 	sim->world.step_ms = (int64_t)world_between(&sim->world, 0, (uint64_t)(2 * range_ms)) - range_ms;
-	trace_line(&sim->trace, "the clock is set to %+lld ms", (long long)sim->world.step_ms);
+	trace_line(&sim->trace, "clock", "steps", "set to %+lld ms", (long long)sim->world.step_ms);
 }
 
 static void strike_all(struct sim *sim)
@@ -220,8 +222,13 @@ void chaos_look(struct sim *sim, const struct daemon *daemon)
 	if (!sim->faults.is_on || daemon != sim->current)
 		return;
 	worsen_calls(sim, daemon);
+	if (daemon->stats.n_by_state[SAGA_IN_DOUBT] + daemon->stats.n_by_state[SAGA_CLEANING] > 0 &&
+	    sim->current->death.slot != 0 && world_chance(&sim->world, 300))
+		world_after(&sim->world, &sim->current->death, 0);
 	if (chaos_is_rare(daemon))
 		strike_all(sim);
+	else if (daemon->stats.n_by_state[SAGA_PIVOTING] > 0)
+		strike_daemon(sim);
 }
 
 /* ---- begin and end ---- */

@@ -9,7 +9,7 @@
 
 /* ---- what to ask for ---- */
 
-static struct poison_mark draw_poison(struct clients *clients)
+static struct poison_mark draw_poison(struct clients *clients, struct rng *rng)
 {
 	static const struct {
 		enum fault fault;
@@ -22,7 +22,7 @@ static struct poison_mark draw_poison(struct clients *clients)
 	};
 
 	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
-		uint32_t store = (uint32_t)rng_below(&clients->rng, SIM_STORES);
+		uint32_t store = (uint32_t)rng_below(rng, SIM_STORES);
 
 		if (fault_strikes(&clients->sim->faults, kinds[i].fault))
 			return (struct poison_mark){kinds[i].kind, kinds[i].is_truth ? SIM_TRUTH : store};
@@ -30,10 +30,10 @@ static struct poison_mark draw_poison(struct clients *clients)
 	return (struct poison_mark){POISON_NONE, 0};
 }
 
-static void draw_condition(struct clients *clients, struct want *want)
+static void draw_condition(struct clients *clients, struct rng *rng, struct want *want)
 {
 	const struct uuid *known = &clients->versions[want->doc];
-	bool is_absent = rng_chance(&clients->rng, 60), is_known = rng_chance(&clients->rng, 150);
+	bool is_absent = rng_chance(rng, 60), is_known = rng_chance(rng, 150);
 
 	if (is_absent)
 		want->if_absent = true;
@@ -63,10 +63,10 @@ static void key_add(struct clients *clients, struct want *want)
 }
 
 /* A job that was asked for before, or another one under its key. */
-static bool draw_repetition(struct clients *clients, struct want *want)
+static bool draw_repetition(struct clients *clients, struct rng *rng, struct want *want)
 {
 	struct faults *faults = &clients->sim->faults;
-	uint64_t which = rng_next(&clients->rng);
+	uint64_t which = rng_next(rng);
 	bool is_same = fault_strikes(faults, FAULT_SAME_KEY), is_other = fault_strikes(faults, FAULT_KEY_REUSED);
 	char key[KEY_BYTES];
 	const struct key_fact *fact;
@@ -85,22 +85,21 @@ static bool draw_repetition(struct clients *clients, struct want *want)
 	return true;
 }
 
-static struct want draw_want(struct clients *clients, uint32_t doc)
+static struct want draw_want(struct clients *clients, struct rng *rng, uint32_t doc)
 {
-	struct rng *rng = &clients->rng;
 	struct want want = {.doc = doc};
 
-	if (draw_repetition(clients, &want))
+	if (draw_repetition(clients, rng, &want))
 		return want;
 	want.number = doc * 1000 + (uint32_t)rng_below(rng, 12);
 	want.is_delete = rng_chance(rng, 130);
 	if (!want.is_delete)
-		want.mark = draw_poison(clients);
+		want.mark = draw_poison(clients, rng);
 	want.write_unchanged = rng_chance(rng, 200);
 	want.is_accepted = rng_chance(rng, 150);
 	if (rng_chance(rng, 150))
 		want.deadline_ms = rng_between(rng, 5, 3000);
-	draw_condition(clients, &want);
+	draw_condition(clients, rng, &want);
 	if (rng_chance(rng, want.mark.kind == POISON_NONE ? 400 : 800)) /* only a refusal with a key is recorded */
 		key_add(clients, &want);
 	return want;
@@ -246,11 +245,13 @@ static void on_done(struct engine_job *base, const struct outcome *outcome)
 
 	if (daemon_is_doomed(job->daemon))
 		return; /* nobody hears it any more */
-	trace_line(&sim->trace, "d%u answers doc-%u %s: %s saga %s%s %s%s", job->daemon->number, job->want.doc,
-		   job->want.key, outcome_names[outcome->kind], trace_id(&outcome->saga),
-		   outcome->is_stored ? " (stored)" : "",
-		   outcome->kind == OUTCOME_FAILED ? code_name(outcome->code) : "",
-		   job->is_vanished ? ", unheard" : "");
+	trace_daemon(&sim->trace, job->daemon->number, "tells", "doc-%u%s%s: %s%s%s, saga %s%s", job->want.doc,
+		     job->want.key[0] != '\0' ? " " : "", job->want.key, outcome_names[outcome->kind],
+		     outcome->kind == OUTCOME_FAILED ? " " : "",
+		     outcome->kind == OUTCOME_FAILED ? code_name(outcome->code) : "", trace_id(&outcome->saga),
+		     outcome->is_stored ? ", as stored under the key"
+		     : job->is_vanished ? ", and nobody is there"
+					: "");
 	if (++job->n_answers > 1)
 		say_violation(job, 3, "a second answer to one job", &outcome->saga);
 	daemon_note_answer(job->daemon);
@@ -350,10 +351,11 @@ static void job_submit(struct client_job *job)
 	job->job.params_json = want->is_accepted ? buf_str(&job->json) : STR_NONE;
 	job->job.done = on_done;
 	job->clients->n_open++;
-	trace_line(&sim->trace, "d%u gets %s doc-%u %s content %u%s%s%s", job->daemon->number,
-		   want->is_delete ? "delete" : "put", want->doc, want->key, want->number,
-		   want->is_accepted ? ", to accept" : "", want->mark.kind != POISON_NONE ? ", poison" : "",
-		   want->has_if_version || want->if_absent ? ", on condition" : "");
+	trace_daemon(&sim->trace, job->daemon->number, "gets", "job %u: %s doc-%u%s%s, content %u%s%s%s", job->number,
+		     want->is_delete ? "delete" : "put", want->doc, want->key[0] != '\0' ? ", " : "", want->key,
+		     want->number, want->is_accepted ? ", to accept" : "",
+		     want->mark.kind != POISON_NONE ? ", poison" : "",
+		     want->has_if_version || want->if_absent ? ", on condition" : "");
 	engine_submit(job->daemon->engine, &job->job);
 	daemon_touch(job->daemon);
 }
@@ -390,7 +392,8 @@ static void ask(struct clients *clients, const struct want *want)
 /* One job; or, when puts and deletes are to meet, one of each. */
 static void ask_for(struct clients *clients, uint32_t doc)
 {
-	struct want want = draw_want(clients, doc);
+	struct rng rng = {rng_next(&clients->rng)};
+	struct want want = draw_want(clients, &rng, doc);
 	struct want opposite = {.doc = doc, .number = doc * 1000, .is_delete = !want.is_delete};
 
 	ask(clients, &want);
@@ -406,7 +409,8 @@ static void ask_for(struct clients *clients, uint32_t doc)
 static void on_next(struct event *event)
 {
 	struct clients *clients = container_of(event, struct clients, next);
-	struct rng *rng = &clients->rng;
+	struct rng own = {rng_next(&clients->rng)},
+		   *rng = &own; /* what one draws more or less, the next doesn't feel */
 	uint32_t n = rng_chance(rng, 100) ? (uint32_t)rng_between(rng, 2, 12) : 1;
 	uint32_t hot = (uint32_t)rng_below(rng, clients->n_docs);
 

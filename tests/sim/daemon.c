@@ -1,7 +1,6 @@
 #include "sim.h"
 
 #include "base/logform.h"
-#include "engine/run.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -15,8 +14,8 @@ static void on_log(struct log *log, const struct log_event *event)
 	struct buf fields = {0};
 
 	logform_fields(&fields, event);
-	trace_line(&daemon->sim->trace, "d%u %s: %s%s", daemon->number, log_level_name(event->level), event->text,
-		   fields.at != NULL ? fields.at : "");
+	trace_daemon(&daemon->sim->trace, daemon->number, "logs", "%s: %s%s", log_level_name(event->level), event->text,
+		     fields.at != NULL ? fields.at : "");
 	buf_fini(&fields);
 }
 
@@ -57,42 +56,6 @@ void daemon_note_answer(struct daemon *daemon)
 bool daemon_is_doomed(const struct daemon *daemon)
 {
 	return daemon->last_action != 0 && daemon->n_actions >= daemon->last_action;
-}
-
-/* ---- the states of its sagas ---- */
-
-static uint32_t state_bit(const struct run *run)
-{
-	return 1u << (saga_is_terminal(&run->saga) ? FAULT_AFTER : run->saga.state);
-}
-
-uint32_t daemon_states_of(const struct daemon *daemon, enum leg_op op, const struct uuid *version)
-{
-	struct list *it, *tmp;
-
-	if (daemon->is_dead)
-		return 1u << FAULT_AFTER;
-	list_each (it, tmp, &daemon->engine->runs) {
-		const struct run *run = container_of(it, struct run, node);
-
-		if (uuid_compare(&run->saga.id, version) == 0 || (op == LEG_REMOVE && run->saga.state == SAGA_OWING &&
-								  uuid_compare(&run->saga.replaced, version) == 0))
-			return state_bit(run);
-	}
-	return 1u << FAULT_AFTER;
-}
-
-uint32_t daemon_states_of_reader(const struct daemon *daemon, const struct truth_read *read)
-{
-	struct list *it, *tmp;
-
-	list_each (it, tmp, &daemon->engine->runs) {
-		const struct run *run = container_of(it, struct run, node);
-
-		if (&run->read.read == read)
-			return state_bit(run);
-	}
-	return 1u << FAULT_AFTER; /* a question */
 }
 
 /* ---- what must hold after each turn ---- */
@@ -184,7 +147,7 @@ static bool sleeps_on(struct daemon *daemon)
 	if (daemon->stats.n_errands > 0)
 		states |= 1u << FAULT_AFTER;
 	fault_hit_in(&sim->faults, FAULT_ZOMBIE_WAKES, states);
-	trace_line(&sim->trace, "d%u wakes up", daemon->number);
+	trace_daemon(&sim->trace, daemon->number, "wakes", "it was stopped, and goes on");
 	return false;
 }
 
@@ -212,6 +175,8 @@ static void on_wake(struct event *event)
 	daemon->turn_first = daemon->n_actions;
 	engine_turn(daemon->engine, &now);
 	engine_stats(daemon->engine, &daemon->stats);
+	if (trace_is_on(&sim->trace))
+		states_trace(daemon);
 	if (daemon->doom == DOOM_IN_RECOVERY && daemon->stats.phase == ENGINE_RUNNING && daemon->last_action == 0)
 		daemon->doom = DOOM_NONE;
 	check_bounds(daemon);
@@ -273,7 +238,7 @@ struct daemon *daemon_start(struct sim *sim, struct sim_disk *disk, bool take_ov
 	sim->current = daemon;
 	sim->faults.n_by_state = daemon->stats.n_by_state;
 	sim->faults.n_errands = &daemon->stats.n_errands;
-	trace_line(&sim->trace, "d%u starts", daemon->number);
+	trace_daemon(&sim->trace, daemon->number, "starts", "%s", take_over ? "and takes over" : "");
 	rc = engine_create(&sim->config, &daemon->truth.truth, &daemon->journal.journal, daemon->ports, SIM_STORES,
 			   sim->trace.mode == TRACE_OFF ? NULL : &daemon->log, rng_next(&sim->world.rng),
 			   &daemon->engine);
@@ -312,8 +277,9 @@ void daemon_crash(struct daemon *daemon)
 
 	if (daemon->is_dead)
 		return;
-	trace_line(&daemon->sim->trace, "d%u dies; %" PRIu64 " of its last requests were never sent", daemon->number,
-		   daemon->n_actions - last);
+	trace_daemon(&daemon->sim->trace, daemon->number, "dies",
+		     "the last %" PRIu64 " things that it sent, recorded or told never left it",
+		     daemon->n_actions - last);
 	daemon->is_dead = true;
 	daemon->is_asleep = false;
 	daemon->sim->facts.last_death_ns = world->now_ns;
@@ -333,6 +299,7 @@ void daemon_bury(struct daemon *daemon)
 		call_bury(container_of(it, struct call, node));
 	journal_port_bury(&daemon->journal);
 	engine_destroy(daemon->engine);
+	states_forget(daemon);
 	list_remove(&daemon->node);
 	free(daemon);
 }

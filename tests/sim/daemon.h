@@ -25,8 +25,9 @@ struct daemon {
 	struct journal_port journal;
 	struct log log;
 	struct list calls;
-	struct event wake;  /* the next engine_turn() */
-	struct event death; /* DOOM_SOON, DOOM_TWICE, DOOM_WITH_JOURNAL */
+	struct seen_saga *seen; /* their states after the last turn, for the trace: states.c */
+	struct event wake;      /* the next engine_turn() */
+	struct event death;     /* DOOM_SOON, DOOM_TWICE, DOOM_WITH_JOURNAL */
 	bool is_dead;
 	bool is_zombie;            /* a successor runs */
 	bool is_told_of_successor; /* PostgreSQL has told it: it must halt */
@@ -75,6 +76,12 @@ uint32_t daemon_states_of(const struct daemon *daemon, enum leg_op op, const str
 
 /* ... of the saga that this is the reading of. */
 uint32_t daemon_states_of_reader(const struct daemon *daemon, const struct truth_read *read);
+
+/* ---- states.c ---- */
+
+/* Notes in the trace what states its sagas have come to since the last turn. */
+void states_trace(struct daemon *daemon);
+void states_forget(struct daemon *daemon);
 
 /* Nothing is left to do, and nothing is on its way. */
 bool daemon_is_at_rest(const struct daemon *daemon);

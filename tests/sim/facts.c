@@ -38,7 +38,7 @@ void facts_violate(struct facts *facts, unsigned number, const char *fmt, ...)
 	va_start(args, fmt);
 	(void)vsnprintf(facts->violation + used, sizeof(facts->violation) - (size_t)used, fmt, args); /* may be cut */
 	va_end(args);
-	trace_line(facts->trace, "%s", facts->violation);
+	trace_line(facts->trace, "", "broken", "%s", facts->violation);
 }
 
 struct saga_fact *facts_find(const struct facts *facts, const struct uuid *saga)

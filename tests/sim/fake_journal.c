@@ -207,7 +207,8 @@ static void record_free(struct record *record)
 /* The more, while a saga is in a rare state. */
 static bool strikes_commit(const struct journal_port *port, enum fault fault)
 {
-	unsigned n = chaos_is_rare(port->daemon) ? 6 : 1;
+	const uint64_t *n_by_state = port->daemon->stats.n_by_state;
+	unsigned n = n_by_state[SAGA_IN_DOUBT] > 0 ? 15 : chaos_is_rare(port->daemon) ? 8 : 1;
 
 	while (n-- > 0)
 		if (fault_strikes(&port->daemon->sim->faults, fault))
@@ -295,7 +296,7 @@ static void on_commit(struct event *event)
 	if (port->how != FAULT_KINDS && !port->has_failed) {
 		port->has_failed = true;
 		fault_hit(&sim->faults, port->how);
-		trace_line(&sim->trace, "d%u's journal fails: %s", port->daemon->number, fault_name(port->how));
+		trace_daemon(&sim->trace, port->daemon->number, "journal", "fails: %s", fault_name(port->how));
 		if (port->how == FAULT_JOURNAL_FSYNC && world_chance(&sim->world, 500))
 			write_going(port); /* the group is there, whatever fsync said */
 	} else if (!port->has_failed) {
@@ -330,8 +331,8 @@ static void port_submit(struct journal *journal, struct journal_req *req)
 	record->code = copy_text(str_of(req->code));
 	record->reason = copy_text(str_of(req->reason));
 	list_append(&port->gathering, &record->node);
-	trace_line(&port->daemon->sim->trace, "d%u journal <- %s(%s)", port->daemon->number, names[req->op],
-		   trace_id(&req->saga));
+	trace_daemon(&port->daemon->sim->trace, port->daemon->number, "records", "%s(%s)", names[req->op],
+		     trace_id(&req->saga));
 	begin_commit(port);
 }
 
@@ -460,8 +461,8 @@ void journal_port_crash(struct journal_port *port, uint64_t last_action)
 		is_cut = is_cut || container_of(it, struct record, node)->action > last_action;
 	if (!list_is_empty(&port->going) && !is_cut && !port->has_failed && !port->is_fenced &&
 	    world_chance(world, 500)) {
-		trace_line(&port->daemon->sim->trace, "the last group of d%u's journal is on the disk",
-			   port->daemon->number);
+		trace_daemon(&port->daemon->sim->trace, port->daemon->number, "journal",
+			     "its last group is on the disk all the same");
 		write_going(port);
 	}
 }

@@ -28,6 +28,18 @@ static void note_refusal(struct store_call *call, const struct write_copy *write
 		facts_failed(facts, call->port->server->number, &write->saga, call->is_cut && call->n_writes == 1);
 }
 
+static const char *const op_names[] = {"apply", "publish", "remove"};
+
+static void trace_answer(const struct store_call *call, const struct write_copy *write)
+{
+	bool is_ok = write->verdict == VERDICT_OK;
+
+	trace_daemon(&store_call_sim(call)->trace, call->call.daemon->number, "hears", "%s on %s(%s): %s%s%s%s",
+		     call->port->server->name, op_names[write->op], trace_id(&write->saga),
+		     verdict_name(write->verdict), is_ok ? "" : ": ", is_ok ? "" : call->text,
+		     call->is_shared && call->n_writes > 1 ? ", said of the whole request" : "");
+}
+
 /* What the engine lent must be as it was: it was to be kept until done(). */
 static void check_lent(struct store_call *call, const struct leg_write *lent, const struct write_copy *copy)
 {
@@ -56,8 +68,8 @@ static void store_call_reply(struct call *base)
 	req->is_cut = call->is_cut;
 	if (call->is_cut && call->n_writes == 1 && call->writes[0].op == LEG_APPLY)
 		facts_cut(&store_call_sim(call)->facts, call->writes[0].doc);
-	trace_line(&store_call_sim(call)->trace, "d%u %s answers %u: %s", base->daemon->number,
-		   call->port->server->name, call->n_writes, call->writes[0].verdict == VERDICT_OK ? "ok" : call->text);
+	for (uint32_t i = 0; i < call->n_writes; i++)
+		trace_answer(call, &call->writes[i]);
 	call->req = NULL;
 	req->done(req);
 }
@@ -84,14 +96,13 @@ static void copy_write(struct write_copy *copy, const struct leg_write *write)
 static void check_write(struct store_call *call, const struct leg_write *write, const struct write_copy *copy)
 {
 	struct sim *sim = store_call_sim(call);
-	static const char *const names[] = {"apply", "publish", "remove"};
 
 	if (write->op == LEG_APPLY && write->document == NULL)
 		facts_violate(&sim->facts, 12, "an apply of saga %s came without a document", trace_id(&write->saga));
 	if (write->op != call->req->writes[0]->op)
 		facts_violate(&sim->facts, 12, "a request to %s mixes operations", call->port->server->name);
-	trace_line(&sim->trace, "d%u %s <- %s(%s) doc-%u", call->call.daemon->number, call->port->server->name,
-		   names[write->op], trace_id(&write->saga), copy->doc);
+	trace_daemon(&sim->trace, call->call.daemon->number, "sends", "%s(%s) of doc-%u to %s", op_names[write->op],
+		     trace_id(&write->saga), copy->doc, call->port->server->name);
 	if (daemon_is_doomed(call->call.daemon))
 		return; /* it never leaves */
 	facts_sent(&sim->facts, call->port->server->number, write->op, &write->saga, copy->doc,

@@ -55,14 +55,22 @@ uint32_t store_call_states(const struct call *base)
  * after its answer was given is met by what makes it late, and by nothing else. */
 static void hit_those(struct store_call *call, enum fault fault, enum poison kind)
 {
+	struct sim_store *server = call->port->server;
+	const struct uuid *one = NULL;
 	uint32_t states = 0;
 
 	if (call->call.is_answered && fault != FAULT_LATE && fault != FAULT_DUPLICATE)
 		return;
-	for (uint32_t i = 0; i < call->n_writes; i++)
-		if (kind == POISON_NONE || is_poison(call, i, kind))
-			states |= daemon_states_of(call->call.daemon, call->writes[i].op, &call->writes[i].saga);
-	fault_hit_in(&store_call_sim(call)->faults, fault, states);
+	for (uint32_t i = 0; i < call->n_writes; i++) {
+		if (kind != POISON_NONE && !is_poison(call, i, kind))
+			continue;
+		one = &call->writes[i].saga;
+		states |= daemon_states_of(call->call.daemon, call->writes[i].op, one);
+	}
+	MUST(one != NULL);
+	trace_line(&server->sim->trace, server->name, "fault", "%s strikes d%u's request of %u, %s among them",
+		   fault_name(fault), call->call.daemon->number, call->n_writes, trace_id(one));
+	fault_hit_in(&server->sim->faults, fault, states);
 }
 
 static void hit(struct store_call *call, enum fault fault)
@@ -127,7 +135,7 @@ static void crash_store(struct store_call *call)
 	struct sim_store *server = call->port->server;
 
 	server->ill_ns[ILL_DOWN] = sim->world.now_ns + world_between(&sim->world, 10 * NS_PER_MS, 8 * NS_PER_S);
-	trace_line(&sim->trace, "%s dies", server->name);
+	trace_line(&sim->trace, server->name, "dies", "is back at %.3f", (double)server->ill_ns[ILL_DOWN] / 1e9);
 	all_are_cut(call, "connection reset by the store");
 }
 
@@ -461,7 +469,7 @@ static void on_again(struct event *event)
 	struct sim_store *server = call->port->server;
 
 	if (is_well(server)) {
-		trace_line(&server->sim->trace, "%s gets a request of d%u once more", server->name,
+		trace_line(&server->sim->trace, server->name, "again", "a request of d%u comes once more",
 			   call->call.daemon->number);
 		if (call->fault == FAULT_DUPLICATE)
 			hit(call, FAULT_DUPLICATE);
@@ -497,11 +505,12 @@ void store_call_redraw(struct call *base)
 
 	if (call->fault != FAULT_KINDS)
 		return;
-	call->fault = draw_fault(store_call_sim(call));
+	for (unsigned i = 0; i < 3 && call->fault == FAULT_KINDS; i++)
+		call->fault = draw_fault(store_call_sim(call));
 	if (call->fault == FAULT_LATE)
 		call->fault = FAULT_LOST_BEFORE; /* it is on its way already, and not that late */
 	else if (call->fault == FAULT_OUT_OF_ORDER)
-		world_after(world, &base->arrival, (base->answer.at_ns - world->now_ns) / 2);
+		world_after(world, &base->arrival, world_between(world, NS_PER_MS, 60 * NS_PER_MS));
 }
 
 void store_call_plan(struct store_call *call, uint64_t timeout_ns)

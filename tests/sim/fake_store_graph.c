@@ -29,7 +29,7 @@ static void on_collect(struct event *event)
 		if ((deleted >> i & 1) != 0)
 			server->entities[i] = (struct shared_entity){.is_there = false};
 	if (deleted != 0)
-		trace_line(&server->sim->trace, "%s collects entities %#x", server->name, deleted);
+		trace_line(&server->sim->trace, server->name, "collects", "entities %#x", deleted);
 }
 
 void sim_graph_init(struct sim_store *server)

@@ -255,8 +255,8 @@ void sim_truth_commit(struct sim_truth *server, struct pivot_copy *pivot)
 	if (pivot->mark.kind != POISON_NONE && pivot->mark.store == SIM_TRUTH)
 		facts_violate(&server->sim->facts, 11, "poison saga %s committed", trace_id(&pivot->saga));
 	commit_rows(server, pivot);
-	trace_line(&server->sim->trace, "postgresql commits %s(%s) of doc-%u", pivot->is_delete ? "delete" : "put",
-		   trace_id(&pivot->saga), pivot->doc);
+	trace_line(&server->sim->trace, "postgresql", "commits", "%s(%s) of doc-%u",
+		   pivot->is_delete ? "delete" : "put", trace_id(&pivot->saga), pivot->doc);
 }
 
 void sim_truth_end(struct sim_truth *server)

@@ -23,8 +23,11 @@ void truth_call_on_answer(struct event *event)
 
 static void hit(struct truth_call *call, enum fault fault)
 {
-	if (!call->call.is_answered)
-		fault_hit_in(&truth_call_sim(call)->faults, fault, truth_call_states(&call->call));
+	if (call->call.is_answered)
+		return;
+	trace_line(&truth_call_sim(call)->trace, "postgresql", "fault", "%s strikes d%u's %s", fault_name(fault),
+		   call->call.daemon->number, truth_kind_name(call->kind));
+	fault_hit_in(&truth_call_sim(call)->faults, fault, truth_call_states(&call->call));
 }
 
 /* ---- what each request does when it arrives ---- */
@@ -146,7 +149,7 @@ static void do_claim(struct truth_call *call)
 	req->epoch = ++server->epoch;
 	server->owner = call->call.daemon;
 	server->owner_journal = req->journal;
-	trace_line(&server->sim->trace, "d%u is the owner, epoch %llu", call->call.daemon->number,
+	trace_line(&server->sim->trace, "postgresql", "owner", "is d%u now, epoch %llu", call->call.daemon->number,
 		   (unsigned long long)server->epoch);
 }
 
@@ -229,6 +232,8 @@ static bool is_struck(struct truth_call *call)
 		will_say(call, VERDICT_TRANSIENT, "53300 too many connections");
 	else
 		will_say(call, VERDICT_DOUBT, "connection reset");
+	if (call->fault == FAULT_TRUTH_LOST && world_chance(&sim->world, 500))
+		call->delay_ns = call->timeout_at_ns - sim->world.now_ns; /* not a reset but silence */
 	return call->fault == FAULT_TRUTH_TRANSIENT || world_chance(&sim->world, 500);
 }
 
@@ -374,7 +379,8 @@ void truth_call_on_again(struct event *event)
 
 	list_remove(&call->node);
 	if (call->epoch == call->port->server->epoch) {
-		trace_line(&truth_call_sim(call)->trace, "postgresql: backend %s comes to its COMMIT", call->backend);
+		trace_line(&truth_call_sim(call)->trace, "postgresql", "backend", "%s comes to its COMMIT",
+			   call->backend);
 		commit_all(call);
 	}
 	call_release(&call->call);
@@ -389,7 +395,7 @@ void sim_truth_end_backend(struct sim_truth *server, const char *name)
 
 		if (name != NULL && strcmp(call->backend, name) != 0)
 			continue;
-		trace_line(&server->sim->trace, "postgresql ends backend %s", call->backend);
+		trace_line(&server->sim->trace, "postgresql", "backend", "%s is ended", call->backend);
 		list_remove(&call->node);
 		world_cancel(&server->sim->world, &call->call.again);
 		world_cancel(&server->sim->world, &call->call.arrival);

@@ -58,6 +58,9 @@ static struct truth_call *truth_call_begin(struct truth *truth, enum truth_kind 
 		       port->n_connections++);
 	call_begin(&call->call, port->daemon);
 	check_counts(port, kind, n_items);
+	if (kind != TRUTH_PIVOT)
+		trace_daemon(&sim->trace, port->daemon->number, "sends", "%s of %u to postgresql",
+			     truth_kind_name(kind), n_items);
 	world_after(&sim->world, &call->call.arrival, call->delay_ns);
 	MUST(timeout_ns > 0); /* longer than any delay, so an answer is lost by a fault only */
 	return call;
@@ -169,8 +172,8 @@ static void ops_pivot(struct truth *truth, struct truth_pivot_req *req)
 	MUST(call->pivots != NULL);
 	for (uint32_t i = 0; i < req->n_pivots; i++) {
 		copy_pivot(&call->pivots[i], req->pivots[i]);
-		trace_line(&truth_call_sim(call)->trace, "d%u postgresql <- pivot(%s) doc-%u",
-			   call->call.daemon->number, trace_id(&req->pivots[i]->saga), call->pivots[i].doc);
+		trace_daemon(&truth_call_sim(call)->trace, call->call.daemon->number, "sends",
+			     "pivot(%s) of doc-%u to postgresql", trace_id(&req->pivots[i]->saga), call->pivots[i].doc);
 	}
 	check_pivots(call);
 }

@@ -137,9 +137,9 @@ void truth_call_reply(struct call *base)
 	struct truth_call *call = truth_call_of(base);
 
 	truth_call_count_out(call->port, call->kind, -1);
-	trace_line(&truth_call_sim(call)->trace, "d%u postgresql answers %s: %s%s", base->daemon->number,
-		   truth_kind_name(call->kind), call->verdict == VERDICT_OK ? "ok" : call->text,
-		   call->is_epoch_lost ? ", another owner" : "");
+	trace_daemon(&truth_call_sim(call)->trace, base->daemon->number, "hears", "postgresql on %s: %s%s%s%s",
+		     truth_kind_name(call->kind), verdict_name(call->verdict), call->verdict != VERDICT_OK ? ": " : "",
+		     call->verdict != VERDICT_OK ? call->text : "", call->is_epoch_lost ? ", another owner" : "");
 	if (call->is_epoch_lost)
 		base->daemon->is_told_of_successor = true;
 	if (call->is_broken)

@@ -21,7 +21,7 @@ static const struct {
 	[FAULT_CUT_OFF] = {"cut_off", 100},
 	[FAULT_DEADLOCK] = {"deadlock", 200},
 	[FAULT_PARTIAL] = {"partial", 100},
-	[FAULT_STORE_CRASH] = {"store_crash", 30},
+	[FAULT_STORE_CRASH] = {"store_crash", 60},
 	[FAULT_POISON_ALONE] = {"poison_alone", 200},
 	[FAULT_POISON_BATCH] = {"poison_batch", 200},
 	[FAULT_POISON_KILLS] = {"poison_kills", 80},
@@ -38,7 +38,7 @@ static const struct {
 	[FAULT_TRUTH_MUTE] = {"truth_mute", 40},
 	[FAULT_TRUTH_READ_ONLY] = {"truth_read_only", 40},
 	[FAULT_TRUTH_MISCONFIGURED] = {"truth_misconfigured", 30},
-	[FAULT_TRUTH_TRANSIENT] = {"truth_transient", 120},
+	[FAULT_TRUTH_TRANSIENT] = {"truth_transient", 250},
 	[FAULT_TRUTH_LOST] = {"truth_reply_lost", 100},
 	[FAULT_DOUBT_COMMITTED] = {"doubt_committed", 150},
 	[FAULT_DOUBT_LOST] = {"doubt_lost", 150},
@@ -77,6 +77,25 @@ const char *fault_name(enum fault fault)
 	return fault_table[fault].name;
 }
 
+/* In some seeds sagas stay long in the states that otherwise pass in a moment: refusals are many and take long to
+ * record, commits stay in doubt. What else is in the mix then meets them there. */
+static void draw_slow_states(struct faults *faults, struct rng *rng)
+{
+	static const struct {
+		enum fault fault;
+		uint32_t per_mille;
+	} kinds[] = {
+		{FAULT_POISON_ALONE, 300},
+		{FAULT_TRUTH_LOST, 500},
+		{FAULT_DOUBT_COMMITTED, 150},
+		{FAULT_DOUBT_LOST, 200},
+	};
+	bool is_slow = rng_chance(rng, 200);
+
+	for (unsigned i = 0; is_slow && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		faults->per_mille[kinds[i].fault] = kinds[i].per_mille;
+}
+
 static void draw_mix(struct faults *faults, struct rng *rng)
 {
 	/* Seeds with few kinds show what one of them does alone; seeds with many, what they do to each other. */
@@ -89,6 +108,7 @@ static void draw_mix(struct faults *faults, struct rng *rng)
 		faults->rng[i].state = rng_next(rng);
 		faults->per_mille[i] = is_in ? per_mille : 0;
 	}
+	draw_slow_states(faults, rng);
 	for (unsigned i = 0; i < sizeof(of_starts) / sizeof(of_starts[0]); i++)
 		if (faults->per_mille[of_starts[i]] > 0 && faults->per_mille[FAULT_CRASH] == 0)
 			faults->per_mille[FAULT_CRASH] = fault_table[FAULT_CRASH].most;
@@ -133,6 +153,8 @@ void fault_hit(struct faults *faults, enum fault fault)
 		states |= (uint32_t)(faults->n_by_state[state] > 0) << state;
 	if (faults->n_errands != NULL && *faults->n_errands > 0)
 		states |= 1u << FAULT_AFTER;
+	if (faults->trace != NULL)
+		trace_line(faults->trace, "", "fault", "%s", fault_table[fault].name);
 	fault_hit_in(faults, fault, states);
 }
 

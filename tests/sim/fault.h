@@ -9,6 +9,7 @@
 
 #include "case.h"
 #include "core/saga.h"
+#include "trace.h"
 #include "world.h"
 
 enum fault {
@@ -89,7 +90,8 @@ struct fault_counts {
 };
 
 struct faults {
-	struct world *world;             /* borrowed */
+	struct world *world;             /* borrowed; so is the next */
+	struct trace *trace;             /* NULL: none */
 	const struct sim_case *run;      /* borrowed: what is left out */
 	bool is_on;                      /* false: the safety phase, or --no-faults */
 	uint32_t per_mille[FAULT_KINDS]; /* 0: not in this seed's mix */

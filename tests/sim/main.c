@@ -195,7 +195,7 @@ static int run_single(struct options *options)
 	sim_init(sim, &options->run, TRACE_PRINT);
 	for (unsigned i = 0; i < FAULT_KINDS; i++)
 		if (sim->faults.per_mille[i] > 0)
-			trace_line(&sim->trace, "in the mix: %s, %u in a thousand", fault_name((enum fault)i),
+			trace_line(&sim->trace, "", "mix", "%s, %u in a thousand", fault_name((enum fault)i),
 				   sim->faults.per_mille[i]);
 	sim_run(sim);
 	is_failed = sim->facts.is_violated;

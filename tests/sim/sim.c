@@ -25,6 +25,8 @@ bool sim_step(struct sim *sim)
 	if (!world_step(&sim->world))
 		return false;
 	invariants_after_step(sim);
+	if (sim->run->spoil != NULL)
+		sim->run->spoil(sim);
 	return true;
 }
 
@@ -105,6 +107,7 @@ void sim_init(struct sim *sim, const struct sim_case *run, enum trace_mode mode)
 	world_init(&sim->world, run->seed);
 	trace_init(&sim->trace, mode, &sim->world);
 	faults_init(&sim->faults, &sim->world, run);
+	sim->faults.trace = &sim->trace;
 	facts_init(&sim->facts, &sim->trace, (1u << SIM_STORES) - 1);
 	draw_config(sim);
 	sim->facts.max_tries = sim->config.max_tries;

@@ -22,24 +22,47 @@ void trace_fini(struct trace *trace)
 	trace->lines = NULL;
 }
 
-void trace_line(struct trace *trace, const char *fmt, ...)
+bool trace_is_on(const struct trace *trace)
+{
+	return trace->mode != TRACE_OFF;
+}
+
+static void trace_va(struct trace *trace, const char *who, const char *what, const char *fmt, va_list args)
 {
 	char line[TRACE_LINE_BYTES];
-	int used;
-	va_list args;
+	int used = snprintf(line, sizeof(line), "%13.6f  %-10s  %-8s  ", (double)trace->world->now_ns / 1e9, who, what);
 
-	if (trace->mode == TRACE_OFF)
-		return;
-	used = snprintf(line, sizeof(line), "%14.6f ", (double)trace->world->now_ns / 1e9);
 	MUST(used > 0 && (size_t)used < sizeof(line));
-	va_start(args, fmt);
 	(void)vsnprintf(line + used, sizeof(line) - (size_t)used, fmt, args); /* cut on purpose */
-	va_end(args);
 	if (trace->mode == TRACE_PRINT)
 		puts(line);
 	else
 		memcpy(trace->lines[trace->n_lines % TRACE_LINES], line, sizeof(line));
 	trace->n_lines++;
+}
+
+void trace_line(struct trace *trace, const char *who, const char *what, const char *fmt, ...)
+{
+	va_list args;
+
+	if (!trace_is_on(trace))
+		return;
+	va_start(args, fmt);
+	trace_va(trace, who, what, fmt, args);
+	va_end(args);
+}
+
+void trace_daemon(struct trace *trace, unsigned daemon, const char *what, const char *fmt, ...)
+{
+	char who[16];
+	va_list args;
+
+	if (!trace_is_on(trace))
+		return;
+	(void)snprintf(who, sizeof(who), "d%u", daemon);
+	va_start(args, fmt);
+	trace_va(trace, who, what, fmt, args);
+	va_end(args);
 }
 
 void trace_dump(const struct trace *trace)
