@@ -1,103 +1,10 @@
-/* Every invariant can fail: worlds made by hand, each with one thing wrong, and the one that must find it. */
-#include "sim.h"
+/* Every invariant can fail: worlds made by hand, each with one thing wrong, and the one that must find it. Those that
+ * are looked at after each step are in test_invariants_now.c. */
+#include "handmade.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
-
-#define DOC 3u
-
-static const struct uuid first = {{1, 2, 3, 4, 5, 6, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 1}};
-static const struct uuid second = {{1, 2, 3, 4, 5, 7, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 2}};
-
-static struct write_copy write_of(const struct uuid *saga)
-{
-	return (struct write_copy){
-		.op = LEG_APPLY,
-		.saga = *saga,
-		.doc = DOC,
-		.has_document = true,
-		.n_whole = 2,
-		.n_chunks = STORE_CHUNKS_UNKNOWN,
-	};
-}
-
-static struct pivot_copy pivot_of(const struct uuid *saga)
-{
-	return (struct pivot_copy){
-		.saga = *saga,
-		.doc = DOC,
-		.row = {.is_found = true, .version = *saga, .n_chunks = 2, .has_properties = true},
-	};
-}
-
-static void apply_everywhere(struct sim *sim, const struct uuid *saga)
-{
-	struct write_copy write = write_of(saga);
-
-	facts_intent_durable(&sim->facts, saga, DOC);
-	for (uint32_t i = 0; i < SIM_STORES; i++)
-		assert_true(sim_store_apply(&sim->stores[i], &write, 2));
-}
-
-static void commit(struct sim *sim, const struct uuid *saga)
-{
-	struct pivot_copy pivot = pivot_of(saga);
-
-	pivot.is_expected = sim->truth.docs[DOC].is_found;
-	pivot.expected = sim->truth.docs[DOC].version;
-	sim_truth_commit(&sim->truth, &pivot);
-	sim_truth_end(&sim->truth);
-}
-
-static void publish_everywhere(struct sim *sim, const struct uuid *saga)
-{
-	struct write_copy write = write_of(saga);
-
-	for (uint32_t i = 0; i < SIM_STORES; i++)
-		sim_store_publish(&sim->stores[i], &write);
-}
-
-/* One document, `first`, whole in all stores; no daemon. */
-static int set_up(void **state)
-{
-	static struct sim_case run;
-	struct sim *sim = malloc(sizeof(*sim));
-
-	assert_non_null(sim);
-	run = case_of_seed(1, false);
-	sim_init(sim, &run, TRACE_OFF);
-	apply_everywhere(sim, &first);
-	commit(sim, &first);
-	publish_everywhere(sim, &first);
-	assert_false(sim->facts.is_violated);
-	*state = sim;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	sim_fini(*state);
-	free(*state);
-	return 0;
-}
-
-static void expect(const struct sim *sim, unsigned number, const char *words)
-{
-	char start[64];
-
-	(void)snprintf(start, sizeof(start), "invariant %u broken: ", number);
-	assert_true(sim->facts.is_violated);
-	assert_memory_equal(sim->facts.violation, start, strlen(start));
-	if (strstr(sim->facts.violation, words) == NULL)
-		fail_msg("'%s' isn't in '%s'", words, sim->facts.violation);
-}
 
 /* ---- at rest ---- */
 
@@ -112,12 +19,12 @@ static void a_whole_world_is_fine(void **state)
 static void an_orphan_is_found(void **state)
 {
 	struct sim *sim = *state;
-	struct write_copy write = write_of(&second);
+	struct write_copy write = handmade_write(&handmade_second);
 
-	facts_intent_durable(&sim->facts, &second, DOC);
+	facts_intent_durable(&sim->facts, &handmade_second, HANDMADE_DOC);
 	assert_true(sim_store_apply(&sim->stores[STORE_NEO4J], &write, 2));
 	invariants_at_rest(sim);
-	expect(sim, 1, "neo4j holds version");
+	handmade_expect(sim, 1, "neo4j holds version");
 }
 
 static void a_missing_version_is_found(void **state)
@@ -128,7 +35,7 @@ static void a_missing_version_is_found(void **state)
 	HASH_DEL(sim->stores[STORE_QDRANT].held, held);
 	free(held);
 	invariants_at_rest(sim);
-	expect(sim, 1, "qdrant lacks version");
+	handmade_expect(sim, 1, "qdrant lacks version");
 }
 
 static void a_torn_version_is_found(void **state)
@@ -137,7 +44,7 @@ static void a_torn_version_is_found(void **state)
 
 	sim->stores[STORE_QDRANT].held->n_parts = 1;
 	invariants_at_rest(sim);
-	expect(sim, 1, "in part (1 of 2)");
+	handmade_expect(sim, 1, "in part (1 of 2)");
 }
 
 static void another_content_is_found(void **state)
@@ -146,7 +53,7 @@ static void another_content_is_found(void **state)
 
 	sim->stores[STORE_NEO4J].held->hash[0] ^= 1;
 	invariants_at_rest(sim);
-	expect(sim, 1, "another content");
+	handmade_expect(sim, 1, "another content");
 }
 
 static void an_unpublished_graph_is_found(void **state)
@@ -155,47 +62,47 @@ static void an_unpublished_graph_is_found(void **state)
 
 	sim->stores[STORE_NEO4J].held->is_published = false;
 	invariants_at_rest(sim);
-	expect(sim, 1, "never told to publish");
+	handmade_expect(sim, 1, "never told to publish");
 }
 
 static void a_stale_cache_is_found(void **state)
 {
 	struct sim *sim = *state;
 
-	sim->stores[STORE_REDIS].live[DOC].saga = second;
+	sim->stores[STORE_REDIS].live[HANDMADE_DOC].saga = handmade_second;
 	invariants_at_rest(sim);
-	expect(sim, 1, "redis serves version");
+	handmade_expect(sim, 1, "redis serves version");
 }
 
 static void a_deleted_document_in_a_store_is_a_ghost(void **state)
 {
 	struct sim *sim = *state;
 
-	sim->truth.docs[DOC].is_deleted = true;
+	sim->truth.docs[HANDMADE_DOC].is_deleted = true;
 	invariants_at_rest(sim);
-	expect(sim, 1, "qdrant holds version");
+	handmade_expect(sim, 1, "qdrant holds version");
 }
 
 static void a_forgotten_debt_is_found(void **state)
 {
 	struct sim *sim = *state;
-	struct debt debt = {.store = "qdrant", .op = LEG_REMOVE, .saga = first, .owner = second};
-	struct pivot_copy pivot = pivot_of(&second);
+	struct debt debt = {.store = "qdrant", .op = LEG_REMOVE, .saga = handmade_first, .owner = handmade_second};
+	struct pivot_copy pivot = handmade_pivot(&handmade_second);
 
-	apply_everywhere(sim, &second);
+	handmade_apply(sim, &handmade_second);
 	pivot.is_expected = true;
-	pivot.expected = first;
+	pivot.expected = handmade_first;
 	pivot.debts = &debt;
 	pivot.n_debts = 1;
 	sim_truth_commit(&sim->truth, &pivot);
 	for (uint32_t i = 0; i < SIM_STORES; i++) {
-		struct write_copy old = write_of(&first);
+		struct write_copy old = handmade_write(&handmade_first);
 
 		sim_store_remove(&sim->stores[i], &old);
 	}
-	publish_everywhere(sim, &second);
+	handmade_publish(sim, &handmade_second);
 	invariants_at_rest(sim);
-	expect(sim, 1, "a debt to qdrant");
+	handmade_expect(sim, 1, "a debt to qdrant");
 }
 
 static void a_lost_commit_is_found(void **state)
@@ -206,7 +113,7 @@ static void a_lost_commit_is_found(void **state)
 	HASH_DEL(sim->truth.ledger, entry);
 	free(entry);
 	invariants_at_rest(sim);
-	expect(sim, 2, "the ledger lacks it");
+	handmade_expect(sim, 2, "the ledger lacks it");
 }
 
 static void an_open_intent_is_found(void **state)
@@ -216,10 +123,10 @@ static void an_open_intent_is_found(void **state)
 	struct sim_disk *disk = sim_disk_add(sim);
 
 	assert_non_null(intent);
-	intent->saga = second;
+	intent->saga = handmade_second;
 	HASH_ADD(hh, disk->intents, saga, sizeof(intent->saga), intent);
 	invariants_at_rest(sim);
-	expect(sim, 8, "is open in journal 0");
+	handmade_expect(sim, 8, "is open in journal 0");
 }
 
 /* An accepted job as the clients know it, and as the disk has it: state UNKNOWN makes no row. */
@@ -229,9 +136,9 @@ static void accept_job(struct sim *sim, enum journal_job_state row_state, const 
 	struct disk_job *job = calloc(1, sizeof(*job));
 
 	assert_non_null(job);
-	job->id = second;
+	job->id = handmade_second;
 	job->row.state = row_state;
-	job->row.made = second;
+	job->row.made = handmade_second;
 	(void)snprintf(job->row.code, sizeof(job->row.code), "%s", code);
 	if (row_state == JOB_UNKNOWN)
 		free(job);
@@ -239,7 +146,7 @@ static void accept_job(struct sim *sim, enum journal_job_state row_state, const 
 		HASH_ADD(hh, disk->jobs, id, sizeof(job->id), job);
 	sim->clients.accepted = calloc(1, sizeof(*sim->clients.accepted));
 	assert_non_null(sim->clients.accepted);
-	sim->clients.accepted[0] = (struct accepted_job){second, disk, DOC};
+	sim->clients.accepted[0] = (struct accepted_job){handmade_second, disk, HANDMADE_DOC};
 	sim->clients.n_accepted = 1;
 }
 
@@ -247,28 +154,28 @@ static void a_forgotten_job_is_found(void **state)
 {
 	accept_job(*state, JOB_UNKNOWN, "");
 	invariants_at_rest(*state);
-	expect(*state, 2, "has not ended");
+	handmade_expect(*state, 2, "has not ended");
 }
 
 static void a_waiting_job_is_found(void **state)
 {
 	accept_job(*state, JOB_WAITING, "");
 	invariants_at_rest(*state);
-	expect(*state, 2, "has not ended");
+	handmade_expect(*state, 2, "has not ended");
 }
 
 static void a_job_that_gave_up_is_found(void **state)
 {
 	accept_job(*state, JOB_FAILED, "store_unavailable");
 	invariants_at_rest(*state);
-	expect(*state, 2, "which is not for good");
+	handmade_expect(*state, 2, "which is not for good");
 }
 
 static void a_job_done_by_nobody_is_found(void **state)
 {
 	accept_job(*state, JOB_DONE, "");
 	invariants_at_rest(*state);
-	expect(*state, 2, "which never committed");
+	handmade_expect(*state, 2, "which never committed");
 }
 
 /* ---- as it happens ---- */
@@ -277,133 +184,133 @@ static void an_apply_before_its_intent_is_found(void **state)
 {
 	struct sim *sim = *state;
 
-	facts_sent(&sim->facts, STORE_QDRANT, LEG_APPLY, &second, DOC, false);
-	expect(sim, 5, "before its intent was durable");
+	facts_sent(&sim->facts, STORE_QDRANT, LEG_APPLY, &handmade_second, HANDMADE_DOC, false);
+	handmade_expect(sim, 5, "before its intent was durable");
 }
 
 static void a_commit_before_a_store_has_it_is_found(void **state)
 {
 	struct sim *sim = *state;
-	struct write_copy write = write_of(&second);
+	struct write_copy write = handmade_write(&handmade_second);
 
 	assert_true(sim_store_apply(&sim->stores[STORE_QDRANT], &write, 2));
 	assert_true(sim_store_apply(&sim->stores[STORE_NEO4J], &write, 2));
-	commit(sim, &second);
-	expect(sim, 6, "in stores 0x3 only");
+	handmade_commit(sim, &handmade_second);
+	handmade_expect(sim, 6, "in stores 0x3 only");
 }
 
 static void a_commit_of_half_a_version_is_found(void **state)
 {
 	struct sim *sim = *state;
-	struct write_copy write = write_of(&second);
+	struct write_copy write = handmade_write(&handmade_second);
 
 	for (uint32_t i = 0; i < SIM_STORES; i++)
 		assert_true(sim_store_apply(&sim->stores[i], &write, i == STORE_QDRANT ? 1 : 2));
-	commit(sim, &second);
-	expect(sim, 6, "in stores 0x6 only");
+	handmade_commit(sim, &handmade_second);
+	handmade_expect(sim, 6, "in stores 0x6 only");
 }
 
 static void a_publish_before_the_commit_is_found(void **state)
 {
 	struct sim *sim = *state;
 
-	facts_sent(&sim->facts, STORE_REDIS, LEG_PUBLISH, &second, DOC, false);
-	expect(sim, 6, "before it had committed");
+	facts_sent(&sim->facts, STORE_REDIS, LEG_PUBLISH, &handmade_second, HANDMADE_DOC, false);
+	handmade_expect(sim, 6, "before it had committed");
 }
 
 static void a_removal_of_the_current_version_is_found(void **state)
 {
 	struct sim *sim = *state;
-	struct write_copy write = write_of(&first);
+	struct write_copy write = handmade_write(&handmade_first);
 
 	sim_store_remove(&sim->stores[STORE_QDRANT], &write);
-	expect(sim, 4, "lost the current version");
+	handmade_expect(sim, 4, "lost the current version");
 }
 
 static void a_removal_that_is_on_its_way_is_found(void **state)
 {
 	struct sim *sim = *state;
 
-	facts_sent(&sim->facts, STORE_QDRANT, LEG_REMOVE, &first, DOC, true);
-	expect(sim, 4, "is doc-3's version now");
+	facts_sent(&sim->facts, STORE_QDRANT, LEG_REMOVE, &handmade_first, HANDMADE_DOC, true);
+	handmade_expect(sim, 4, "is doc-3's version now");
 }
 
 static void a_removal_of_another_saga_is_found(void **state)
 {
 	struct sim *sim = *state;
 
-	facts_removed(&sim->facts, STORE_QDRANT, &second, &first, false);
-	expect(sim, 4, "took what saga");
+	facts_removed(&sim->facts, STORE_QDRANT, &handmade_second, &handmade_first, false);
+	handmade_expect(sim, 4, "took what saga");
 }
 
 static void a_commit_after_its_removal_is_found(void **state)
 {
 	struct sim *sim = *state;
 
-	apply_everywhere(sim, &second);
-	facts_sent(&sim->facts, STORE_QDRANT, LEG_REMOVE, &second, DOC, false);
-	commit(sim, &second);
-	expect(sim, 4, "its removal had been sent");
+	handmade_apply(sim, &handmade_second);
+	facts_sent(&sim->facts, STORE_QDRANT, LEG_REMOVE, &handmade_second, HANDMADE_DOC, false);
+	handmade_commit(sim, &handmade_second);
+	handmade_expect(sim, 4, "its removal had been sent");
 }
 
 static void a_permanent_error_that_is_retried_is_found(void **state)
 {
 	struct sim *sim = *state;
 
-	facts_intent_durable(&sim->facts, &second, DOC);
-	facts_refused(&sim->facts, STORE_NEO4J, &second);
-	facts_sent(&sim->facts, STORE_NEO4J, LEG_APPLY, &second, DOC, false);
-	expect(sim, 9, "refused it for good");
+	facts_intent_durable(&sim->facts, &handmade_second, HANDMADE_DOC);
+	facts_refused(&sim->facts, STORE_NEO4J, &handmade_second);
+	facts_sent(&sim->facts, STORE_NEO4J, LEG_APPLY, &handmade_second, HANDMADE_DOC, false);
+	handmade_expect(sim, 9, "refused it for good");
 }
 
 static void a_smaller_version_is_found(void **state)
 {
 	struct sim *sim = *state;
-	struct uuid smaller = first;
+	struct uuid smaller = handmade_first;
 
 	smaller.bytes[0] = 0;
-	apply_everywhere(sim, &smaller);
-	commit(sim, &smaller);
-	expect(sim, 10, "is not greater than");
+	handmade_apply(sim, &smaller);
+	handmade_commit(sim, &smaller);
+	handmade_expect(sim, 10, "is not greater than");
 }
 
 static void a_poison_that_commits_is_found(void **state)
 {
 	struct sim *sim = *state;
-	struct pivot_copy pivot = pivot_of(&second);
+	struct pivot_copy pivot = handmade_pivot(&handmade_second);
 
-	apply_everywhere(sim, &second);
+	handmade_apply(sim, &handmade_second);
 	pivot.is_expected = true;
-	pivot.expected = first;
+	pivot.expected = handmade_first;
 	pivot.mark = (struct poison_mark){POISON_BATCH, SIM_TRUTH};
 	sim_truth_commit(&sim->truth, &pivot);
-	expect(sim, 11, "poison saga");
+	handmade_expect(sim, 11, "poison saga");
 }
 
 static void an_empty_acknowledgement_is_found(void **state)
 {
 	struct sim *sim = *state;
 
-	facts_answered_committed(&sim->facts, &second, DOC);
-	expect(sim, 2, "PostgreSQL never had it");
+	facts_answered_committed(&sim->facts, &handmade_second, HANDMADE_DOC);
+	handmade_expect(sim, 2, "PostgreSQL never had it");
 }
 
 static void a_failure_that_commits_later_is_found(void **state)
 {
 	struct sim *sim = *state;
 
-	apply_everywhere(sim, &second);
-	facts_answered_failed(&sim->facts, &second, DOC);
-	commit(sim, &second);
-	expect(sim, 3, "told that nothing was kept");
+	handmade_apply(sim, &handmade_second);
+	facts_answered_failed(&sim->facts, &handmade_second, HANDMADE_DOC);
+	handmade_commit(sim, &handmade_second);
+	handmade_expect(sim, 3, "told that nothing was kept");
 }
 
 static void a_commit_answered_as_failed_is_found(void **state)
 {
 	struct sim *sim = *state;
 
-	facts_answered_failed(&sim->facts, &first, DOC);
-	expect(sim, 3, "but it had committed");
+	facts_answered_failed(&sim->facts, &handmade_first, HANDMADE_DOC);
+	handmade_expect(sim, 3, "but it had committed");
 }
 
 /* ---- with an engine ---- */
@@ -427,7 +334,7 @@ static void a_second_answer_is_found(void **state)
 
 	assert_false(sim->facts.is_violated);
 	job->job.done(&job->job, &outcome);
-	expect(sim, 3, "a second answer");
+	handmade_expect(sim, 3, "a second answer");
 }
 
 static void a_blamed_innocent_is_found(void **state)
@@ -438,7 +345,7 @@ static void a_blamed_innocent_is_found(void **state)
 
 	job->n_answers = 0;
 	job->job.done(&job->job, &outcome);
-	expect(sim, 11, "the document is innocent");
+	handmade_expect(sim, 11, "the document is innocent");
 }
 
 static void a_key_that_remembers_a_passing_failure_is_found(void **state)
@@ -455,7 +362,7 @@ static void a_key_that_remembers_a_passing_failure_is_found(void **state)
 	strcpy(job->want.key, fact->key);
 	job->n_answers = 0;
 	job->job.done(&job->job, &outcome);
-	expect(sim, 3, "a failure that may pass");
+	handmade_expect(sim, 3, "a failure that may pass");
 }
 
 static void too_many_sagas_are_found(void **state)
@@ -469,7 +376,7 @@ static void too_many_sagas_are_found(void **state)
 	clients_probe(&sim->clients);
 	while (sim->clients.n_open > 0 && !sim->facts.is_violated)
 		assert_true(world_step(&sim->world));
-	expect(sim, 7, "sagas, at most are 0");
+	handmade_expect(sim, 7, "sagas, at most are 0");
 }
 
 static void a_daemon_that_outlives_its_journal_is_found(void **state)
@@ -481,10 +388,10 @@ static void a_daemon_that_outlives_its_journal_is_found(void **state)
 	daemon_touch(sim->current);
 	while (!sim->facts.is_violated)
 		assert_true(world_step(&sim->world));
-	expect(sim, 2, "the daemon goes on");
+	handmade_expect(sim, 2, "the daemon goes on");
 }
 
-#define WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define WORLD(test) cmocka_unit_test_setup_teardown(test, handmade_set_up, handmade_tear_down)
 
 int main(void)
 {
