@@ -145,7 +145,7 @@ def _try(bench: trial.Bench, crash: Crash) -> Outcome:
                 bench.discard()
         return Outcome(crash, "missed", "", time.monotonic() - began)
     except Broken as error:
-        is_finding, text = True, str(error)
+        is_finding, text = True, f"{error}\nthe log's end:\n{bench.log_tail()}"
     except Exception:  # a fault of the test's own must not take the other trials with it
         is_finding, text = False, traceback.format_exc()
     bench.discard()

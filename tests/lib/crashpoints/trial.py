@@ -51,7 +51,7 @@ class Bench:
         self.daemon: Daemon = None  # type: ignore[assignment]  # reset() makes it
         self.record: Record = None  # type: ignore[assignment]
         self.n_trials = 0
-        self.patience_s = 20.0
+        self.patience_s = 60.0  # longer than a busy machine makes the stores' answers wait
         self.mutant: str | None = None  # a seeded bug, on in every daemon that is launched from now on
 
     def reset(self) -> None:
@@ -123,7 +123,7 @@ class Bench:
                 if b"ready: epoch" in log.read():
                     return True
             time.sleep(0.005)
-        raise Broken(f"not ready within {START_S} s:\n{self.daemon.log()[-1500:]}")
+        raise Broken(f"not ready within {START_S} s")
 
     def await_death(self, timeout_s: float) -> bool:
         try:
@@ -145,11 +145,11 @@ class Bench:
             return
         if code == 0:
             raise Unreached()
-        raise Broken(f"exit code {code} instead of a crash:\n{self.daemon.log()[-1500:]}")
+        raise Broken(f"exit code {code} instead of a crash")
 
     def counted_hits(self) -> Hits:
         if self.daemon.process.returncode != 0:
-            raise Broken(f"exit code {self.daemon.process.returncode} without a crash point:\n{self.daemon.log()[-1500:]}")
+            raise Broken(f"exit code {self.daemon.process.returncode} without a crash point")
         return read_hits(self.hits_path)
 
     # Clients.
@@ -182,6 +182,9 @@ class Bench:
             self.daemon.settle(self.patience_s)
         except AssertionError as error:
             raise Broken(f"not at rest: {error}") from error
+
+    def log_tail(self) -> str:
+        return self.daemon.log()[-1500:]
 
     def judge(self, when: str) -> None:
         findings = record.judge(self.record, self.world, self.daemon, self.patience_s)
@@ -220,7 +223,13 @@ def recover_and_die(bench: Bench, place: Place) -> None:
 def count(bench: Bench, scenario: Scenario, first: Place | None = None) -> Hits:
     """How often a life reaches each point: the scenario's own, or that of the recovery after a crash. A store that is
     slow for once makes a saga fail or try again: of several lives the one with the fewest hits is the ordinary one."""
-    lives = [_count_once(bench, scenario, first) for _ in range(COUNTED_LIVES)]
+    lives: list[Hits] = []
+    for _ in range(3 * COUNTED_LIVES):
+        with contextlib.suppress(Unreached):
+            lives.append(_count_once(bench, scenario, first))
+        if len(lives) == COUNTED_LIVES:
+            break
+        bench.discard()
     return min(lives, key=lambda hits: hits.total())
 
 
