@@ -25,9 +25,14 @@ static const char sql_pay[] = "DELETE FROM sagad_debts b USING unnest($1, $2, $3
 	"DELETE FROM sagad_debts b USING sagad_debts c, unnest($1, $2, $3) AS p(store, op, saga) "                     \
 	"WHERE c.store = p.store AND c.op = p.op AND c.saga_id = p.saga AND b.document_id = c.document_id"
 
+/* What a debt can be in this version. A row of another kind stays where it is, and keeps no other from being paid. */
+#define SQL_OPS "('publish', 'remove')"
+
 static const char sql_page[] = "SELECT store, op, saga_id, owner, document_id, chunk_count FROM sagad_debts "
-			       "WHERE (owner, store, op, saga_id) > ($1, $2, $3, $4) "
+			       "WHERE (owner, store, op, saga_id) > ($1, $2, $3, $4) AND op IN " SQL_OPS " "
 			       "ORDER BY owner, store, op, saga_id LIMIT $5";
+
+static const char sql_unknown[] = "SELECT count(*), min(op) FROM sagad_debts WHERE op NOT IN " SQL_OPS;
 
 static const char sql_prune[] = "DELETE FROM sagad_ledger WHERE saga_id IN (SELECT saga_id FROM sagad_ledger "
 				"WHERE created_at < clock_timestamp() - $1 * interval '1 millisecond' "
@@ -128,6 +133,8 @@ static void pg_debts_start_page(struct pg_job *job)
 	pg_params_add_text(params, str_of(is_first ? "" : pg_pivot_op_name(req->after.op)));
 	pg_params_add_uuid(params, is_first ? &UUID_NIL : &req->after.saga);
 	pg_params_add_int8(params, req->limit);
+	if (is_first)
+		(void)pg_script_add(&script, sql_unknown); /* without parameters */
 	pg_job_run(job, &script);
 }
 
@@ -159,12 +166,26 @@ static bool pg_debts_read_row(const PGresult *result, int row, struct truth_debt
 	return true;
 }
 
-static void pg_debts_result_page(struct pg_job *job, uint32_t nth, const PGresult *result)
+static void pg_debts_tell_unknown(struct pg_job *job, const PGresult *result)
+{
+	int64_t n_rows = PQntuples(result) == 1 ? pg_value_int(pg_catalog_value(result, 0, 0)) : 0;
+	char op[16];
+
+	if (n_rows == 0)
+		return;
+	pg_value_text(pg_catalog_value(result, 0, 1), op, sizeof(op));
+	log_error(job->pool->shared->log,
+		  "postgres: %lld rows of sagad_debts have an op that this version doesn't know, such as \"%s\"; they "
+		  "stay. "
+		  "Were they written by a newer sagad, or by hand?",
+		  (long long)n_rows, op);
+}
+
+static void pg_debts_read_page(struct pg_job *job, const PGresult *result)
 {
 	struct truth_debt_row *rows = pg_debts_alloc(result);
 	char *text;
 
-	(void)nth; /* there is one statement */
 	job->scratch = rows;
 	if (rows == NULL)
 		return;
@@ -176,6 +197,14 @@ static void pg_debts_result_page(struct pg_job *job, uint32_t nth, const PGresul
 		job->n_found++;
 	}
 	job->step = 1; /* all of them were understood */
+}
+
+static void pg_debts_result_page(struct pg_job *job, uint32_t nth, const PGresult *result)
+{
+	if (nth == 0)
+		pg_debts_read_page(job, result);
+	else
+		pg_debts_tell_unknown(job, result);
 }
 
 static void pg_debts_ended_page(struct pg_job *job, const struct pg_end *end)
