@@ -78,6 +78,31 @@ def test_another_version_in_the_cache_is_no_hit(check, readers):
     assert check["cached"](readers.redis, readers.postgres, "nothing") is None
 
 
+# docs/guarantees.md: promises, stories and their tests. That what a row names exists is checked below, for all pages.
+
+def rows_of_guarantees(heading):
+    """The cells of a table's rows by their number."""
+    table = re.search(rf"^\| {heading} \|.*?(?=^$|\Z)", text_of("guarantees.md"), re.S | re.M).group()
+    return {int(row.split("|")[1]): row for row in table.splitlines()[2:]}
+
+
+def test_every_promise_has_its_tests():
+    rows = rows_of_guarantees("promise")
+    assert sorted(rows) == list(range(1, 12))
+    for number, row in rows.items():
+        named = re.findall(r"`(?:tests|tools)/[^`]+`", row.rsplit("|", 2)[1])
+        assert any("::" in name for name in named), f"promise {number} names no test"
+
+
+def test_every_story_has_its_test():
+    rows = rows_of_guarantees("story")
+    source = (CHECKOUT / "tests" / "system" / "test_stories.py").read_text(encoding="utf-8")
+    written = re.findall(r"^def (test_story_(\d\d)_\w+)", source, re.M)
+    assert sorted(rows) == list(range(1, 26)) == sorted({int(number) for _, number in written})
+    for number, row in rows.items():
+        assert re.findall(r"`(test_\w+)`", row) == [name for name, own in written if int(own) == number]
+
+
 # docs/architecture.md: drawn from the code.
 
 def moves_of_the_code():
