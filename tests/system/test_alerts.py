@@ -1,5 +1,5 @@
-"""Every alert of conf/prometheus/alerts.yml for real: its cause is brought about at a running daemon with real stores, a
-Prometheus sees it fire, the steps of docs/operations.md are followed, and it ends.
+"""Every alert of conf/prometheus/alerts.yml for real: its cause is brought about at a running daemon with real stores,
+a Prometheus sees it fire, the steps of docs/operations.md are followed, and it ends.
 
 The rules are the kept ones with shorter windows and holds, so that each takes seconds instead of minutes.
 """
@@ -171,7 +171,8 @@ def test_slow(ward, through):
         with ward.expect("SagadSlow"):
             proxies["qdrant"].arm("delay", request=b"PUT /collections", seconds=2.4, times=1000)
         slow = [line for line in daemon.log().splitlines() if 'msg="slow saga' in line]
-        spent = [dict(part.rsplit(" ", 1) for part in re.search(r'stages="([^"]*)"', line)[1].split(", ")) for line in slow]
+        stages = [re.search(r'stages="([^"]*)"', line)[1] for line in slow]
+        spent = [dict(part.rsplit(" ", 1) for part in each.split(", ")) for each in stages]
         assert spent and all(float(each["projecting"][:-2]) > 2000 for each in spent), slow
         stores = {row["name"]: row for row in Operations(daemon).status()["stores"]}
         assert stores.keys() >= {"qdrant", "neo4j"}
@@ -196,7 +197,8 @@ def test_compensating(ward, world):
     daemon = ward.daemon()
     with Load(daemon):
         with ward.expect("SagadCompensating"):
-            world.readers.postgres.execute("ALTER TABLE documents ADD CONSTRAINT short CHECK (length(title) < 3) NOT VALID")
+            world.readers.postgres.execute("ALTER TABLE documents ADD CONSTRAINT short"
+                                           " CHECK (length(title) < 3) NOT VALID")
         assert "code=store_refused store=postgresql" in daemon.log()
         assert "short" in next(line for line in daemon.log().splitlines() if "code=store_refused" in line)
         world.readers.postgres.execute("ALTER TABLE documents DROP CONSTRAINT short")
@@ -281,7 +283,8 @@ def test_journal_full(ward, world, tmp_path):
     """The disk is full: the daemon stops itself, and is started again and again. Freed, it goes on."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)], capture_output=True, text=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)], capture_output=True,
+                             text=True)
     if mounted.returncode != 0:
         pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
     try:
@@ -307,7 +310,7 @@ def test_journal_full(ward, world, tmp_path):
         ward.ends("SagadJournalFailing")
     finally:
         daemon.kill()
-        subprocess.run(["umount", str(disk)], check=False)
+        subprocess.run(["umount", "--lazy", str(disk)], check=False)
 
 
 def test_admission_blocked(ward, world):
@@ -355,7 +358,8 @@ def test_overloaded(ward, through):
 def test_drain_not_ending(ward, world):
     """The journal can't be written while the daemon stops: what runs can't be noted."""
     daemon = ward.daemon({"daemon.drain_timeout": "500ms"})
-    with contextlib.closing(sqlite3.connect(daemon.journal, isolation_level=None, timeout=20)) as shell, daemon.jobs() as client:
+    shell = sqlite3.connect(daemon.journal, isolation_level=None, timeout=20)
+    with contextlib.closing(shell), daemon.jobs() as client:
         shell.execute("BEGIN IMMEDIATE")
         client.send("document.put", **document("waits"))
         eventually(lambda: daemon.stats()["sagas"] == 1, 5)

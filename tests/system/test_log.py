@@ -188,7 +188,7 @@ def test_no_text_no_embedding_and_no_secret_is_ever_logged(world):
                           {"chunks": [{"text": "s3cret-chunk", "embedding": [0.1234567]}]},
                           {"entities": [{"type": "T", "name": "s3cret-name" * 2000}]}):
                 assert not client.put(telling("refused", **wrong)).is_ok
-            client.send_bytes(b'{"jsonrpc":"2.0","id":1,"method":"document.put","params":{"id":"x","title":"s3cret-title}\n')
+            client.send_bytes(b'{"jsonrpc":"2.0","id":1,"method":"document.put","params":{"title":"s3cret-title}\n')
             client.receive()
             for name, proxy in proxies.items():
                 proxy.refuse()

@@ -1,4 +1,5 @@
-"""Redis over TLS: who is trusted, who is not, and what is said about it. A real redis-server of the test's own speaks it.
+"""Redis over TLS: who is trusted, who is not, and what is said about it. A real redis-server of the test's own speaks
+it.
 
 SAGAD_BUILD has to name a build with hiredis 1 (tools/test makes one, build/tls); others must refuse with a reason.
 """

@@ -98,8 +98,8 @@ def allowed_calls(unit_text):
     return allowed
 
 
-def install(root):
-    """What `meson install` of the build under test puts there, under another root."""
-    build = program("sagad").parents[2]
+def install(root, build=None):
+    """What `meson install` of the build under test, or of another, puts there, under another root."""
+    build = program("sagad", build).parents[2]
     subprocess.run(["meson", "install", "-C", str(build), "--no-rebuild", "--quiet", "--destdir", str(root)], check=True)
     return root
