@@ -1,6 +1,7 @@
 /* Becoming the one owner of the database (design: one active daemon). In this order: look who is the owner, end the
- * backends of its run, wait until they are gone, bump the epoch. The bump's UPDATE waits for pivots that hold the row
- * FOR SHARE; a pivot that comes after it finds another epoch than its own and writes nothing. */
+ * backends of its run and of older ones that are in the way, wait until they are gone, bump the epoch. The bump's
+ * UPDATE waits for pivots that hold the row FOR SHARE; a pivot that comes after it finds another epoch than its own and
+ * writes nothing. */
 #include "pg.h"
 
 #include "pg_catalog.h"
@@ -33,8 +34,16 @@ static const char sql_owner[] =
 	"ON starts_with(a.application_name, o.instance || ':') AND a.pid <> pg_backend_pid() "
 	"GROUP BY o.epoch, o.journal, o.instance, o.claimed_at";
 
-static const char sql_end_backends[] = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-				       "WHERE starts_with(application_name, $1 || ':') AND pid <> pg_backend_pid()";
+/* Those of the owner's run, and of any other run the ones that have touched the owner row in a transaction that is
+ * still open: a daemon from before the owner that woke up with half of a pivot sent would keep the bump waiting for
+ * ever, and so would the bump of one that was killed in its claim. FOR SHARE takes ROW SHARE on the table until the
+ * end. */
+static const char sql_end_backends[] =
+	"SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid() "
+	"AND (starts_with(a.application_name, $1 || ':') "
+	"OR (starts_with(a.application_name, $2 || ':') AND EXISTS (SELECT 1 FROM pg_locks l WHERE l.pid = a.pid "
+	"AND l.locktype = 'relation' AND l.relation = 'sagad_owner'::regclass "
+	"AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))))";
 
 static const char sql_bump[] = "UPDATE sagad_owner SET epoch = epoch + 1, journal = $1, instance = $2, "
 			       "claimed_at = clock_timestamp() WHERE epoch = $3 RETURNING epoch";
@@ -103,9 +112,12 @@ static void pg_claim_start(struct pg_job *job)
 static void pg_claim_end_backends(struct pg_job *job)
 {
 	struct pg_script script;
+	struct pg_params *params;
 
 	pg_script_init(&script);
-	pg_params_add_text(pg_script_add(&script, sql_end_backends), str_of(pg_claim_of(job)->instance));
+	params = pg_script_add(&script, sql_end_backends);
+	pg_params_add_text(params, str_of(pg_claim_of(job)->instance));
+	pg_params_add_text(params, str_of(job->pool->pg->config.application_prefix));
 	job->step = CLAIM_END_BACKENDS;
 	CRASH_POINT(POSTGRES_CLAIM_END_BEFORE);
 	pg_job_run(job, &script);
@@ -194,7 +206,7 @@ static void pg_claim_looked(struct pg_job *job)
 	req->was_other_journal = is_other;
 	if (is_other && claim->n_backends > 0 && !req->take_over)
 		pg_claim_refuse(job);
-	else if (claim->n_backends > 0 && strcmp(claim->instance, own) != 0)
+	else if (strcmp(claim->instance, own) != 0)
 		pg_claim_end_backends(job);
 	else
 		pg_claim_bump(job); /* a claim of the same run, after a loss of connections, ends nobody */

@@ -251,6 +251,38 @@ static void the_claim_ends_a_pivot_that_waits(void **state)
 	pg_fixture_close(&second);
 }
 
+static void named(PGconn *conn, const char *application_name)
+{
+	char sql[128];
+
+	(void)snprintf(sql, sizeof(sql), "SET application_name = '%s'", application_name);
+	PQclear(PQexec(conn, sql));
+}
+
+/* Of a run before the owner's: its daemon was thought dead and has sent half of a pivot. One that is in nobody's way is
+ * left alone; a database may serve two daemons in two schemas. */
+static void the_claim_ends_older_backends_that_hold_the_owner_row(void **state)
+{
+	struct fixture second;
+	PGconn *holder = pg_fixture_connect(pg_fixture_database), *other = pg_fixture_connect(pg_fixture_database);
+	PGresult *result;
+
+	(void)state; /* the owner, of the same journal */
+	named(holder, "sagad:0123456789abcdef0123456789abcdef:1");
+	named(other, "sagad:0123456789abcdef0123456789abcdef:2");
+	PQclear(PQexec(holder, "BEGIN; SELECT epoch FROM sagad_owner FOR SHARE"));
+	pg_fixture_open(&second);
+	assert_int_equal(pg_fixture_claim(&second, 1, false).verdict, VERDICT_OK);
+	pg_fixture_close(&second);
+	PQclear(PQexec(holder, "COMMIT"));
+	assert_int_equal(PQstatus(holder), CONNECTION_BAD);
+	result = PQexec(other, "SELECT 1");
+	assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
+	PQclear(result);
+	PQfinish(other);
+	PQfinish(holder);
+}
+
 static void the_schema_is_made_once_and_checked(void **state)
 {
 	struct fixture f;
@@ -459,6 +491,7 @@ int main(void)
 		OWNER_TEST(a_lock_that_lasts_is_transient),
 		OWNER_TEST(claims_follow_the_journal),
 		OWNER_TEST(the_claim_ends_a_pivot_that_waits),
+		OWNER_TEST(the_claim_ends_older_backends_that_hold_the_owner_row),
 		cmocka_unit_test(the_schema_is_made_once_and_checked),
 		cmocka_unit_test(without_a_server_requests_fail_fast_and_status_says_why),
 		cmocka_unit_test(a_database_that_is_not_there_is_for_an_operator),
