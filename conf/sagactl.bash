@@ -33,6 +33,8 @@ _sagactl() {
 			sed -nE '/^ ?Commands:/,/--help/s/^  ([a-z-]+) .*/\1/p')" -- "$current"))
 	elif [[ $command == log-level ]]; then
 		COMPREPLY=($(compgen -W "debug info warn error" -- "$current"))
+	elif [[ $command == sagas ]]; then
+		COMPREPLY=($(compgen -W "list show retry resolve" -- "$current"))
 	elif [[ $command == put || $command == load ]]; then
 		COMPREPLY=($(compgen -f -- "$current"))
 	fi

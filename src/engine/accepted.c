@@ -102,6 +102,26 @@ static void accepted_log_failure(struct engine *engine, const struct uuid *job, 
 		 "accepted job failed for good");
 }
 
+static void accepted_end(struct accepted *accepted, const struct outcome *outcome)
+{
+	struct engine *engine = accepted->engine;
+
+	accepted_note_end(accepted, outcome);
+	if (outcome->kind == OUTCOME_FAILED)
+		accepted_log_failure(engine, &accepted->id, accepted->job.document_id, outcome->code,
+				     outcome->err.text);
+	accepted->is_ended = true;
+	lock_release(&engine->documents, &accepted->lock);
+}
+
+static void accepted_end_given_up(struct accepted *accepted)
+{
+	struct outcome outcome = {.kind = OUTCOME_FAILED, .code = CODE_RESOLVED, .err = accepted->given_up};
+
+	timers_cancel(&accepted->engine->timers, &accepted->timer);
+	accepted_end(accepted, &outcome);
+}
+
 /* An attempt ended. What a later try may mend is tried again, for ever; the acceptance promised no less. */
 static void accepted_on_outcome(struct engine_job *job, const struct outcome *outcome)
 {
@@ -112,15 +132,45 @@ static void accepted_on_outcome(struct engine_job *job, const struct outcome *ou
 		return; /* it stays in the journal */
 	if (outcome->kind == OUTCOME_FAILED && code_is_retriable(outcome->code)) {
 		accepted->last_error = outcome->err;
-		accepted_try_later(accepted);
+		if (accepted->is_given_up)
+			accepted_end_given_up(accepted); /* the run that calls is not freed yet: it frees the job */
+		else
+			accepted_try_later(accepted);
 		return;
 	}
-	accepted_note_end(accepted, outcome);
-	if (outcome->kind == OUTCOME_FAILED)
-		accepted_log_failure(engine, &accepted->id, accepted->job.document_id, outcome->code,
-				     outcome->err.text);
-	accepted->is_ended = true;
-	lock_release(&engine->documents, &accepted->lock);
+	accepted_end(accepted, outcome);
+}
+
+static bool accepted_is_under_way(const struct accepted *accepted)
+{
+	return accepted->is_locked && accepted->n_attempts > 0 && accepted->timer.place == 0;
+}
+
+bool accepted_give_up(struct accepted *accepted, const char *reason)
+{
+	MUST(!accepted->is_ended);
+	accepted->is_given_up = true;
+	(void)err_set(&accepted->given_up, 0, "an operator has given it up: %s", reason);
+	if (accepted_is_under_way(accepted))
+		return false;
+	accepted_end_given_up(accepted);
+	accepted_maybe_free(accepted);
+	return true;
+}
+
+const char *accepted_step(const struct accepted *accepted)
+{
+	if (!accepted->is_locked)
+		return "queued";
+	return accepted_is_under_way(accepted) ? "attempt" : "backing_off";
+}
+
+bool accepted_retry(struct accepted *accepted)
+{
+	if (accepted->timer.place == 0)
+		return false;
+	timers_set(&accepted->engine->timers, &accepted->timer, accepted->engine->now.mono_ns);
+	return true;
 }
 
 /* The journal's bytes have their job's id for a key, unless the client gave one: an attempt that committed just before

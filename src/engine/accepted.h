@@ -31,6 +31,8 @@ struct accepted {
 	uint32_t n_runs;                                /* runs of it that are not freed yet */
 	struct accepted_care care[SAGA_STORES_MAX + 1]; /* by store; the last one: PostgreSQL's */
 	struct err last_error;
+	bool is_given_up; /* by an operator; `given_up` says why */
+	struct err given_up;
 	struct list node;
 	char texts[];
 };
@@ -55,6 +57,16 @@ void accepted_on_run_reaped(struct accepted *accepted);
 
 /* The waiting one of that id; NULL. */
 struct accepted *accepted_find(struct engine *engine, const struct uuid *id);
+
+/* Ends it without its being done, as CODE_RESOLVED. An attempt that is under way goes on: if it succeeds, the job is
+ * done. True: it has ended. `reason` is copied. */
+bool accepted_give_up(struct accepted *accepted, const char *reason);
+
+/* What it waits for: "queued", "backing_off", "attempt". */
+const char *accepted_step(const struct accepted *accepted);
+
+/* Tries it now. False: it isn't waiting for its next try. */
+bool accepted_retry(struct accepted *accepted);
 
 /* For engine_destroy(). */
 void accepted_free(struct accepted *accepted);

@@ -470,9 +470,13 @@ static void desk_pump_reads(struct desk *desk)
 
 static void desk_send_pivots(struct desk *desk, struct list *waiting, uint32_t max_batch)
 {
-	struct pivot_slot *slot = container_of(list_take_first(&desk->slots->free_pivots), struct pivot_slot, node);
-	uint32_t n = batch_take(waiting, max_batch, desk->truth->max_batch_bytes, slot->items);
+	struct list *node = list_take_first(&desk->slots->free_pivots);
+	struct pivot_slot *slot;
+	uint32_t n;
 
+	MUST(node != NULL); /* the callers have looked */
+	slot = container_of(node, struct pivot_slot, node);
+	n = batch_take(waiting, max_batch, desk->truth->max_batch_bytes, slot->items);
 	for (uint32_t i = 0; i < n; i++) {
 		struct pivot_item *pivot = container_of(slot->items[i], struct pivot_item, item);
 

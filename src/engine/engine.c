@@ -6,6 +6,7 @@
 #include "engine/errand.h"
 #include "engine/query.h"
 #include "engine/recover.h"
+#include "engine/resolution.h"
 #include "engine/run.h"
 #include "engine/state.h"
 
@@ -44,7 +45,7 @@ uint64_t engine_after_ms(const struct engine *engine, uint64_t ms)
 	return engine->now.mono_ns + ms * NS_PER_MS;
 }
 
-static uint64_t engine_ms_of(const struct uuid *id)
+uint64_t engine_ms_of(const struct uuid *id)
 {
 	uint64_t ms = 0;
 
@@ -108,6 +109,8 @@ static void engine_init_lists(struct engine *engine)
 	list_init(&engine->submitted);
 	list_init(&engine->asked);
 	list_init(&engine->asks);
+	list_init(&engine->resolving);
+	list_init(&engine->resolved);
 	list_init(&engine->journaled);
 	list_init(&engine->looked_up);
 	list_init(&engine->runs);
@@ -217,6 +220,7 @@ void engine_destroy(struct engine *engine)
 	engine->phase = ENGINE_HALTED;
 	engine_free_work(engine);
 	query_free_all(engine);
+	resolution_free_all(engine);
 	recover_fini(engine);
 	desk_fini(&engine->desk);
 	for (uint32_t i = 0; i < engine->n_stores; i++)
@@ -235,6 +239,11 @@ void engine_submit(struct engine *engine, struct engine_job *job)
 void engine_ask(struct engine *engine, struct engine_query *query)
 {
 	list_append(&engine->asked, &query->node);
+}
+
+void engine_resolve(struct engine *engine, struct engine_resolution *resolution)
+{
+	list_append(&engine->resolving, &resolution->node);
 }
 
 void engine_nudge(struct engine *engine)
@@ -319,7 +328,8 @@ static void engine_answer_accepting(struct engine *engine, const struct err *err
 	list_each (it, tmp, &engine->accepted) {
 		struct accepted *accepted = container_of(it, struct accepted, node);
 		struct engine_job *caller = accepted->caller;
-		struct outcome outcome = {.kind = OUTCOME_FAILED, .saga = accepted->id, .code = CODE_IN_DOUBT, .err = *err};
+		struct outcome outcome = {
+			.kind = OUTCOME_FAILED, .saga = accepted->id, .code = CODE_IN_DOUBT, .err = *err};
 
 		accepted->caller = NULL;
 		if (caller != NULL)
@@ -362,9 +372,11 @@ const struct err *engine_halt_reason(const struct engine *engine)
 /* ---- the turn ---- */
 
 /* An intent's end is a run's, an acceptance's is a job's. */
-static void engine_deliver_journaled(struct journal_req *req)
+static void engine_deliver_journaled(struct engine *engine, struct journal_req *req)
 {
-	if (req->op == JOURNAL_ACCEPT) {
+	if (req->op == JOURNAL_RESOLVED) {
+		resolution_on_journaled(engine, req);
+	} else if (req->op == JOURNAL_ACCEPT) {
 		struct accepted *accepted = container_of(req, struct accepted, accept);
 
 		accepted_on_journaled(accepted, req);
@@ -381,7 +393,7 @@ static bool engine_take_inboxes(struct engine *engine)
 	bool any = false;
 
 	while ((node = list_take_first(&engine->journaled)) != NULL) {
-		engine_deliver_journaled(container_of(node, struct journal_req, node));
+		engine_deliver_journaled(engine, container_of(node, struct journal_req, node));
 		any = true;
 	}
 	while ((node = list_take_first(&engine->looked_up)) != NULL) {
@@ -390,6 +402,10 @@ static bool engine_take_inboxes(struct engine *engine)
 	}
 	while (!recover_is_smooth(engine) && (node = list_take_first(&engine->submitted)) != NULL) {
 		engine_admit(engine, container_of(node, struct engine_job, node));
+		any = true;
+	}
+	while ((node = list_take_first(&engine->resolving)) != NULL) {
+		resolution_start(engine, container_of(node, struct engine_resolution, node));
 		any = true;
 	}
 	while ((node = list_take_first(&engine->asked)) != NULL) {

@@ -18,6 +18,7 @@
 #include "port/truth.h"
 #include "proto/outcome.h"
 #include "proto/request.h"
+#include "proto/work.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -62,16 +63,34 @@ struct engine_job {
 	struct list node; /* the engine's */
 };
 
-/* document.status. Embed it. */
+/* saga.resolve. Embed it. */
+struct engine_resolution {
+	struct work_order order; /* texts borrowed until done() */
+	uint32_t uid;            /* of the operator's process */
+	/* Out: */
+	enum code code;
+	struct err err;
+	uint32_t n_resolved; /* pieces of work */
+	bool is_pending;     /* a job whose attempt is under way: it ends with it, unless that succeeds */
+	uint32_t n_out;      /* the engine's */
+	/* Exactly once, from engine_turn(), unless the engine is destroyed first. */
+	void (*done)(struct engine_resolution *resolution);
+	struct list node; /* the engine's */
+};
+
+/* document.status, and what saga.get asks others than the engine. Embed it. */
 struct engine_query {
-	struct str document_id; /* absent when has_job; borrowed until done() */
+	struct str document_id; /* absent when has_job or has_saga; borrowed until done() */
 	bool has_job;
 	struct uuid job;
+	bool has_saga; /* what the ledger knows of it */
+	struct uuid saga;
 	/* Out: */
 	enum code code; /* CODE_NONE: the struct that fits is filled in */
 	struct err err;
 	struct document_status status;
 	struct job_status job_status;
+	struct ledger_row ledger;
 	/* Exactly once, from engine_turn(). */
 	void (*done)(struct engine_query *query);
 	struct list node; /* the engine's */
@@ -120,6 +139,9 @@ void engine_submit(struct engine *engine, struct engine_job *job);
 
 /* Answers document.status through query->done(); from the engine itself, PostgreSQL or the journal. */
 void engine_ask(struct engine *engine, struct engine_query *query);
+
+/* Declares parked work, or an accepted job, settled: resolution.h. */
+void engine_resolve(struct engine *engine, struct engine_resolution *resolution);
 
 /* Other limits, times and tries, for what is admitted, sent or tried again from now on. */
 void engine_reconfigure(struct engine *engine, const struct engine_config *config);

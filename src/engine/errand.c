@@ -9,7 +9,7 @@
 #define BIT(i)                ((uint32_t)1 << (i))
 #define ERRAND_TIMERS(engine) ((engine)->n_stores + 1)
 
-static const char *errand_op_name(enum leg_op op)
+const char *errand_op_name(enum leg_op op)
 {
 	switch (op) {
 	case LEG_APPLY:
@@ -236,6 +236,17 @@ static void errand_on_failed(struct errand_chore *chore, uint32_t store)
 	timers_set(&engine->timers, &chore->timer, engine->now.mono_ns + wait_ns);
 }
 
+static void errand_finish_chore(struct errand_chore *chore, uint32_t store)
+{
+	struct errand *errand = chore->errand;
+
+	errand->engine->n_owed[store]--;
+	errand->due &= ~BIT(store);
+	errand_pay(chore, store);
+	if (errand->due == 0)
+		errand_finish_round(errand);
+}
+
 static void errand_on_done(struct send *send)
 {
 	struct errand_chore *chore = container_of(send, struct errand_chore, send);
@@ -243,17 +254,42 @@ static void errand_on_done(struct send *send)
 	uint32_t store = errand_store_of(chore);
 
 	errand_note_store(errand->engine, store, send->write.verdict);
-	if (send->write.verdict != VERDICT_OK) {
+	if (send->write.verdict != VERDICT_OK && !chore->is_settled) {
 		errand_on_failed(chore, store);
 		return;
 	}
 	if (chore->is_parked)
 		errand_unpark(chore, store);
-	errand->engine->n_owed[store]--;
-	errand->due &= ~BIT(store);
-	errand_pay(chore, store);
-	if (errand->due == 0)
-		errand_finish_round(errand);
+	errand_finish_chore(chore, store);
+}
+
+bool errand_retry(struct errand *errand, uint32_t store)
+{
+	struct errand_chore *chore = &errand->chores[store];
+
+	if (!(errand->due & BIT(store)) || chore->timer.place == 0)
+		return false;
+	errand->engine->holds[store] = (struct errand_hold){0};
+	timers_set(&errand->engine->timers, &chore->timer, errand->engine->now.mono_ns);
+	return true;
+}
+
+void errand_settle(struct errand *errand, uint32_t store)
+{
+	struct engine *engine = errand->engine;
+	struct errand_chore *chore = &errand->chores[store];
+
+	MUST((errand->due & BIT(store)) != 0 && chore->is_parked);
+	chore->is_parked = false;
+	chore->is_settled = true;
+	engine->n_parked--;
+	meter_unparked(&engine->meter, store, engine->senders[store].store->name, &errand->saga);
+	errand->stores &= ~BIT(store); /* no second round there either */
+	timers_cancel(&engine->timers, &chore->timer);
+	if (chore->send.state != SEND_OUT) {
+		(void)sender_abandon(&engine->senders[store], &chore->send); /* it may be waiting */
+		errand_finish_chore(chore, store);
+	}
 }
 
 static void errand_on_timer(struct timer *timer)
@@ -285,6 +321,7 @@ static struct errand *errand_create(struct engine *engine, const struct errand_o
 	errand->committed_unix_ms = order->committed_unix_ms;
 	errand->round = order->is_second_round ? 1 : 0;
 	errand->closes_intent = order->closes_intent;
+	errand->since_unix_ms = order->since_unix_ms != 0 ? order->since_unix_ms : engine->now.unix_ms;
 	errand->round_timer.fire = errand_on_round;
 	for (uint32_t i = 0; i < engine->n_stores; i++) {
 		errand->chores[i].errand = errand;

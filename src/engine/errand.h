@@ -21,6 +21,7 @@ struct errand_chore {
 	uint32_t tries;
 	uint64_t failing_since_ns;
 	bool is_parked;
+	bool is_settled; /* an operator said so: however its request ends, it is done */
 };
 
 struct errand {
@@ -37,6 +38,7 @@ struct errand {
 	uint32_t round;
 	int64_t committed_unix_ms; /* when `saga` was committed, by PostgreSQL's clock; 0: not known */
 	bool closes_intent;        /* of `saga` */
+	int64_t since_unix_ms;     /* when it became due; after a restart by the id of the saga that left it */
 	struct timer round_timer;
 	struct list node;
 	struct errand_chore chores[]; /* n_stores of them, then the text of document_id */
@@ -52,12 +54,22 @@ struct errand_order {
 	uint32_t owed;
 	int64_t committed_unix_ms; /* DEBT of a removal: when that version was committed; 0: not known */
 	bool closes_intent;
-	bool is_second_round; /* ABORT, recovered, of a delete: it applied nothing, so nothing of it can come late */
-	bool is_removed;      /* DEBT: the first removal has been; only the one after the late-write window is left */
+	int64_t since_unix_ms; /* 0: now */
+	bool is_second_round;  /* ABORT, recovered, of a delete: it applied nothing, so nothing of it can come late */
+	bool is_removed;       /* DEBT: the first removal has been; only the one after the late-write window is left */
 };
 
 /* Starts it. Out of memory: logs that the work waits in the journal or in PostgreSQL for the next start. */
 void errand_start(struct engine *engine, const struct errand_order *order);
+
+/* "publish", "remove". */
+const char *errand_op_name(enum leg_op op);
+
+/* Tries one store's part now. False: it is not waiting for its next try. */
+bool errand_retry(struct errand *errand, uint32_t store);
+
+/* Gives a parked part up, as if it were done. May free the errand. */
+void errand_settle(struct errand *errand, uint32_t store);
 
 /* The stores, out of `stores`, where a copy of this version's apply may still arrive and stay: those without fences,
  * while the version is young. committed_unix_ms as in the order. */

@@ -11,6 +11,7 @@ struct ask {
 	struct engine_query *query;
 	struct read_item read;
 	struct journal_lookup_req lookup;
+	struct settle_item settle;
 	bool is_second_try;
 	struct list node; /* in engine->asks */
 };
@@ -68,6 +69,15 @@ static void ask_on_read(struct read_item *item)
 	status->updated_unix_ms = read->updated_unix_ms;
 	query_fill_in_flight(ask->engine, ask->query);
 	ask_answer(ask, CODE_NONE);
+}
+
+static void ask_on_settle(struct settle_item *item)
+{
+	struct ask *ask = container_of(item, struct ask, settle);
+
+	ask->query->ledger = item->settle.row;
+	ask->query->err = item->err;
+	ask_answer(ask, item->verdict == VERDICT_OK ? CODE_NONE : CODE_STORE_UNAVAILABLE);
 }
 
 static void ask_on_lookup_done(struct journal_lookup_req *req)
@@ -157,6 +167,13 @@ void query_start(struct engine *engine, struct engine_query *query)
 		engine->journal->ops->lookup(engine->journal, &ask->lookup);
 		return;
 	}
+	if (query->has_saga) {
+		batch_item_init(&ask->settle.item);
+		ask->settle.settle.saga = query->saga;
+		ask->settle.done = ask_on_settle;
+		desk_push_settle(&engine->desk, &ask->settle);
+		return;
+	}
 	batch_item_init(&ask->read.item);
 	ask->read.done = ask_on_read;
 	ask->read.read.document_id = query->document_id;
@@ -170,7 +187,9 @@ void query_free_all(struct engine *engine)
 	list_each (it, tmp, &engine->asks) {
 		struct ask *ask = container_of(it, struct ask, node);
 
-		(void)desk_cancel_read(&engine->desk, &ask->read); /* only at the engine's end */
+		/* Only at the engine's end. */
+		(void)desk_cancel_read(&engine->desk, &ask->read);
+		(void)desk_cancel_settle(&engine->desk, &ask->settle);
 		free(ask);
 	}
 	list_init(&engine->asks);

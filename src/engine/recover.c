@@ -16,6 +16,7 @@ struct leftover {
 	struct engine *engine;
 	uint32_t n_chunks;
 	bool is_delete;
+	int64_t since_unix_ms;
 	struct str document_id;
 	struct list node;
 	char text[];
@@ -52,6 +53,7 @@ static int recover_on_intent(void *arg, const struct journal_intent *found)
 	leftover->document_id = (struct str){leftover->text, found->document_id.len};
 	leftover->n_chunks = found->n_chunks;
 	leftover->is_delete = found->is_delete;
+	leftover->since_unix_ms = found->unix_ms;
 	leftover->settle.settle.saga = found->saga;
 	leftover->settle.settle.document_id = leftover->document_id;
 	leftover->settle.settle.by_document = true;
@@ -231,6 +233,7 @@ static void recover_leave_errand(struct leftover *leftover, bool is_committed)
 		.document_id = leftover->document_id,
 		.n_chunks = leftover->n_chunks,
 		.closes_intent = true,
+		.since_unix_ms = leftover->since_unix_ms,
 		/* Two rounds, however old the journal says the abort is: the clock may have been set since. */
 		.is_second_round = leftover->is_delete,
 	};
@@ -310,6 +313,7 @@ static void recover_on_debts(struct truth_debts_req *req)
 			.saga = debt->saga,
 			.document_id = req->rows[i].document_id,
 			.n_chunks = debt->n_chunks,
+			.since_unix_ms = (int64_t)engine_ms_of(&debt->owner),
 		};
 
 		recovery->last_debt = *debt;

@@ -211,6 +211,24 @@ static void run_on_old_timer(struct timer *timer)
 	run_retry(leg->run, leg->store, SAGA_ACT_REMOVE);
 }
 
+static bool run_hurry(struct run *run, struct timer *timer)
+{
+	if (timer->place == 0)
+		return false;
+	timers_set(&run->engine->timers, timer, run->engine->now.mono_ns);
+	return true;
+}
+
+bool run_try_now(struct run *run, uint32_t store)
+{
+	bool has_waited;
+
+	if (store == SAGA_TRUTH)
+		return run_hurry(run, &run->truth_timer);
+	has_waited = run_hurry(run, &run->legs[store].timer);
+	return run_hurry(run, &run->legs[store].old_timer) || has_waited;
+}
+
 /* ---- locks ---- */
 
 static void run_on_key_lock(struct lock_wait *wait)

@@ -79,6 +79,9 @@ void run_reap(struct run *run);
 /* Its intent came back from the journal. */
 void run_on_journaled(struct run *run, struct journal_req *req);
 
+/* Tries now what waits for its next try at `store` (SAGA_TRUTH: at PostgreSQL). False: nothing does. */
+bool run_try_now(struct run *run, uint32_t store);
+
 /* For engine_destroy(). */
 void run_free(struct run *run);
 

@@ -253,7 +253,10 @@ static void sender_submit(struct sender *sender, struct sender_slot *slot, uint3
 
 static struct sender_slot *sender_take_slot(struct sender *sender)
 {
-	return container_of(list_take_first(&sender->free), struct sender_slot, node);
+	struct list *node = list_take_first(&sender->free);
+
+	MUST(node != NULL); /* the callers have looked */
+	return container_of(node, struct sender_slot, node);
 }
 
 static void sender_submit_one(struct sender *sender, struct send *send)
@@ -280,9 +283,11 @@ static void sender_on_probed(struct send *probe)
 /* A removal goes the way of every write, and finds nothing under a name that no saga has. */
 static void sender_isolate(struct sender *sender)
 {
-	struct send *send = sender_send_of(container_of(list_take_first(&sender->suspects), struct batch_item, node));
-	struct send *probe = &sender->probe;
+	struct list *node = list_take_first(&sender->suspects);
+	struct send *probe = &sender->probe, *send;
 
+	MUST(node != NULL); /* so has the caller */
+	send = sender_send_of(container_of(node, struct batch_item, node));
 	sender->n_waiting--;
 	sender->lonely = send;
 	send->state = SEND_OUT;

@@ -38,6 +38,8 @@ struct engine {
 	/* Inboxes: what came since the last turn. */
 	struct list submitted; /* engine_job.node */
 	struct list asked;     /* engine_query.node */
+	struct list resolving; /* engine_resolution.node: asked for, not looked at yet */
+	struct list resolved;  /* what is on its way to the journal: resolution.c */
 	struct list asks;      /* questions that are out: query.c */
 	struct list journaled; /* journal_req.node of requests that ended */
 	struct list looked_up; /* journal_lookup_req.node */
@@ -72,6 +74,9 @@ struct uuid engine_new_id(struct engine *engine);
 
 /* ... and greater than `floor`, whatever the clock does. */
 struct uuid engine_new_id_above(struct engine *engine, const struct uuid *floor);
+
+/* When an id was made, Unix time in milliseconds. */
+uint64_t engine_ms_of(const struct uuid *id);
 
 uint64_t engine_after_ms(const struct engine *engine, uint64_t ms);
 

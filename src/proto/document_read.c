@@ -12,11 +12,9 @@ static int document_read_texts(struct reader *reader, const struct member member
 				    "the limit of a document's id", &draft->id);
 
 	if (rc == 0)
-		rc = reader_text(reader, members[DOCUMENT_TITLE], "title", max, "limits.max_content",
-				 &draft->title);
+		rc = reader_text(reader, members[DOCUMENT_TITLE], "title", max, "limits.max_content", &draft->title);
 	if (rc == 0)
-		rc = reader_text(reader, members[DOCUMENT_SOURCE], "source", max, "limits.max_content",
-				 &draft->source);
+		rc = reader_text(reader, members[DOCUMENT_SOURCE], "source", max, "limits.max_content", &draft->source);
 	if (rc == 0)
 		rc = reader_text(reader, members[DOCUMENT_CONTENT], "content", max, "limits.max_content",
 				 &draft->content);

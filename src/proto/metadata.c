@@ -173,8 +173,8 @@ static int metadata_write(struct reader *reader, yyjson_val *val, struct str *ou
 	if (text == NULL)
 		return reader_no_memory(reader);
 	if (len > max)
-		rc = reader_fault(reader, CODE_LIMIT_EXCEEDED,
-				  "has %zu bytes as JSON; limits.max_metadata is %zu", len, max);
+		rc = reader_fault(reader, CODE_LIMIT_EXCEEDED, "has %zu bytes as JSON; limits.max_metadata is %zu", len,
+				  max);
 	else if ((kept = reader_alloc(reader, len, 1)) == NULL)
 		rc = -ENOMEM;
 	if (rc == 0) {

@@ -458,3 +458,85 @@ void reply_log_level(struct buf *out, const char *id_json, const char *level, co
 	reply_add_text(&reply, result, "previous", previous);
 	reply_finish(&reply, out);
 }
+
+/* ---- work ---- */
+
+void reply_work_begin(struct reply_work *work, const char *id_json, const char *name)
+{
+	struct reply reply;
+
+	reply_init(&reply, id_json);
+	*work = (struct reply_work){.doc = reply.doc, .root = reply.root};
+	work->result = reply_add_object(&reply, reply.root, "result");
+	work->rows = reply_add_array(&reply, work->result, name);
+	work->is_failed = reply.is_failed;
+}
+
+static struct reply reply_of_work(const struct reply_work *work)
+{
+	return (struct reply){.doc = work->doc, .root = work->root, .is_failed = work->is_failed};
+}
+
+static void reply_add_work_try(struct reply *reply, yyjson_mut_val *object, const struct work_row *row)
+{
+	reply_add_number(reply, object, "tries", row->n_tries);
+	if (row->next_try_ms >= 0)
+		reply_add_number(reply, object, "next_try_ms", (uint64_t)row->next_try_ms);
+	if (row->error[0] != '\0')
+		reply_add_text(reply, object, "error", row->error);
+}
+
+void reply_work_row(struct reply_work *work, const struct work_row *row, int64_t now_unix_ms)
+{
+	struct reply reply = reply_of_work(work);
+	yyjson_mut_val *object = reply_append_object(&reply, work->rows);
+	int64_t age_ms = now_unix_ms - row->since_unix_ms;
+
+	reply_add_uuid(&reply, object, "id", &row->id);
+	reply_add_text(&reply, object, "kind", work_kind_name(row->kind));
+	reply_add_text(&reply, object, "state", work_state_name(row->state));
+	reply_add_text(&reply, object, "op", row->op);
+	if (row->step[0] != '\0')
+		reply_add_text(&reply, object, "step", row->step);
+	reply_add_str(&reply, object, "document_id", row->document_id);
+	if (row->store != NULL)
+		reply_add_text(&reply, object, "store", row->store);
+	reply_note(&reply, yyjson_mut_obj_add_sint(reply.doc, object, "since_unix_ms", row->since_unix_ms));
+	reply_add_number(&reply, object, "age_ms", age_ms > 0 ? (uint64_t)age_ms : 0);
+	reply_add_work_try(&reply, object, row);
+	if (row->state == WORK_RESOLVED) {
+		reply_add_text(&reply, object, "reason", row->reason);
+		reply_add_number(&reply, object, "uid", row->uid);
+	}
+	work->is_failed = reply.is_failed;
+}
+
+static yyjson_mut_val *reply_work_place(struct reply *reply, const struct reply_work *work, const char *in)
+{
+	yyjson_mut_val *found = in != NULL ? yyjson_mut_obj_get(work->result, in) : work->result;
+
+	return found != NULL ? found : reply_add_object(reply, work->result, in);
+}
+
+void reply_work_text(struct reply_work *work, const char *in, const char *name, const char *text)
+{
+	struct reply reply = reply_of_work(work);
+
+	reply_add_text(&reply, reply_work_place(&reply, work, in), name, text);
+	work->is_failed = reply.is_failed;
+}
+
+void reply_work_number(struct reply_work *work, const char *in, const char *name, uint64_t number)
+{
+	struct reply reply = reply_of_work(work);
+
+	reply_add_number(&reply, reply_work_place(&reply, work, in), name, number);
+	work->is_failed = reply.is_failed;
+}
+
+void reply_work_end(struct reply_work *work, struct buf *out)
+{
+	struct reply reply = reply_of_work(work);
+
+	reply_finish(&reply, out);
+}

@@ -60,6 +60,22 @@ struct reply_keys {
 };
 void reply_reload(struct buf *out, const char *id_json, struct reply_keys changed, struct reply_keys needs_restart);
 
+/* An answer with rows of work, built row by row: saga.list and saga.get. */
+struct reply_work {
+	struct yyjson_mut_doc *doc;
+	struct yyjson_mut_val *root, *result, *rows;
+	bool is_failed;
+};
+
+/* Begins a `result` whose rows stand under `name`; texts passed to any of these are borrowed for the call. */
+void reply_work_begin(struct reply_work *work, const char *id_json, const char *name);
+void reply_work_row(struct reply_work *work, const struct work_row *row, int64_t now_unix_ms);
+/* Further members of the result, or (in != NULL) of the object of that name in it. */
+void reply_work_text(struct reply_work *work, const char *in, const char *name, const char *text);
+void reply_work_number(struct reply_work *work, const char *in, const char *name, uint64_t number);
+/* Prints it. */
+void reply_work_end(struct reply_work *work, struct buf *out);
+
 /* The answer to sagad.log_level. */
 void reply_log_level(struct buf *out, const char *id_json, const char *level, const char *previous);
 

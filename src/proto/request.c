@@ -2,6 +2,7 @@
 
 #include "nearest.h"
 #include "options.h"
+#include "work_read.h"
 
 #include <errno.h>
 #include <math.h>
@@ -18,6 +19,10 @@ static const struct {
 	[METHOD_DOCUMENT_STATUS] = {"document.status", false},
 	[METHOD_STORE_LIST] = {"store.list", true},
 	[METHOD_STORE_INIT] = {"store.init", true},
+	[METHOD_SAGA_LIST] = {"saga.list", true},
+	[METHOD_SAGA_GET] = {"saga.get", true},
+	[METHOD_SAGA_RETRY] = {"saga.retry", true},
+	[METHOD_SAGA_RESOLVE] = {"saga.resolve", true},
 	[METHOD_STATS] = {"sagad.stats", true},
 	[METHOD_CONFIG] = {"sagad.config", true},
 	[METHOD_RELOAD] = {"sagad.reload", true},
@@ -243,6 +248,14 @@ static int request_read_params(struct reader *reader, yyjson_val *params, struct
 		return options_read_init(reader, params, &draft->init);
 	case METHOD_LOG_LEVEL:
 		return options_read_log_level(reader, params, &draft->log_level);
+	case METHOD_SAGA_LIST:
+		return work_read_list(reader, params, &draft->work);
+	case METHOD_SAGA_GET:
+		return work_read_get(reader, params, &draft->work);
+	case METHOD_SAGA_RETRY:
+		return work_read_retry(reader, params, &draft->order);
+	case METHOD_SAGA_RESOLVE:
+		return work_read_resolve(reader, params, &draft->order);
 	case METHOD_HELLO:
 	case METHOD_STORE_LIST:
 	case METHOD_STATS:
@@ -260,7 +273,8 @@ static int request_read_params(struct reader *reader, yyjson_val *params, struct
 static bool request_needs_params(enum method method)
 {
 	return method == METHOD_DOCUMENT_PUT || method == METHOD_DOCUMENT_DELETE || method == METHOD_DOCUMENT_STATUS ||
-	       method == METHOD_LOG_LEVEL;
+	       method == METHOD_LOG_LEVEL || method == METHOD_SAGA_GET || method == METHOD_SAGA_RETRY ||
+	       method == METHOD_SAGA_RESOLVE;
 }
 
 static int request_read_message(struct reader *reader, struct request *draft)
@@ -311,7 +325,8 @@ static struct str request_keep(char **at, struct str text)
 static struct request *request_pack(const struct request *draft)
 {
 	size_t n_bytes = sizeof(*draft) + draft->options.idempotency_key.len + draft->document_id.len +
-			 draft->params_json.len + 3;
+			 draft->params_json.len + draft->work.store.len + draft->order.store.len +
+			 draft->order.reason.len + 6;
 	struct request *made = malloc(n_bytes);
 	char *at = (char *)(made + 1);
 
@@ -321,6 +336,9 @@ static struct request *request_pack(const struct request *draft)
 	made->options.idempotency_key = request_keep(&at, draft->options.idempotency_key);
 	made->document_id = request_keep(&at, draft->document_id);
 	made->params_json = request_keep(&at, draft->params_json);
+	made->work.store = request_keep(&at, draft->work.store);
+	made->order.store = request_keep(&at, draft->order.store);
+	made->order.reason = request_keep(&at, draft->order.reason);
 	/* A put's params are the document's own job_json: that one copy serves both. */
 	if (made->document != NULL && made->options.wait == WAIT_ACCEPTED)
 		made->params_json = made->document->job_json;

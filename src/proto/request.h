@@ -7,6 +7,7 @@
 #include "base/code.h"
 #include "base/log.h"
 #include "proto/document.h"
+#include "proto/work.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,6 +24,10 @@ enum method {
 	METHOD_DOCUMENT_STATUS, /* "document.status": by `id`, or `job` */
 	METHOD_STORE_LIST,      /* "store.list": administration socket, as all below */
 	METHOD_STORE_INIT,      /* "store.init" */
+	METHOD_SAGA_LIST,       /* "saga.list": what is open, or what an operator has resolved */
+	METHOD_SAGA_GET,        /* "saga.get": all that is known of one id */
+	METHOD_SAGA_RETRY,      /* "saga.retry": try now */
+	METHOD_SAGA_RESOLVE,    /* "saga.resolve": parked work, or an accepted job, is given up */
 	METHOD_STATS,           /* "sagad.stats": counts of sagas by state, of debts, memory */
 	METHOD_CONFIG,          /* "sagad.config": every value in force, with its origin */
 	METHOD_RELOAD,          /* "sagad.reload": reads the configuration again */
@@ -68,6 +73,8 @@ struct request {
 	struct uuid job;          /* STATUS */
 	struct init_options init; /* STORE_INIT */
 	enum log_level log_level; /* LOG_LEVEL */
+	struct work_filter work;  /* SAGA_LIST, SAGA_GET */
+	struct work_order order;  /* SAGA_RETRY, SAGA_RESOLVE */
 	struct str params_json;   /* PUT, DELETE with WAIT_ACCEPTED: for the journal; absent otherwise */
 };
 

@@ -44,6 +44,7 @@ enum ctl_exit ctl_status(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_delete(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_init(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_stores(struct ctl *ctl, int argc, char **argv);
+enum ctl_exit ctl_sagas(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_stats(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_config(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_reload(struct ctl *ctl, int argc, char **argv);

@@ -84,6 +84,18 @@ static void dispatch_request(struct dispatch *dispatch, struct peer *peer, struc
 	case METHOD_STORE_INIT:
 		inquiry_init(dispatch, peer, request);
 		return;
+	case METHOD_SAGA_LIST:
+		sagas_list(dispatch, peer, request);
+		return;
+	case METHOD_SAGA_GET:
+		sagas_get(dispatch, peer, request);
+		return;
+	case METHOD_SAGA_RETRY:
+		sagas_retry(dispatch, peer, request);
+		return;
+	case METHOD_SAGA_RESOLVE:
+		sagas_resolve(dispatch, peer, request);
+		return;
 	case METHOD_STATS:
 		stats_answer(dispatch, peer, request);
 		return;
@@ -184,6 +196,7 @@ void dispatch_init(struct dispatch *dispatch, uv_loop_t *loop, const struct conf
 		.loop = loop, .config = config, .engine = engine, .ports = ports, .sink = sink, .control = control};
 	dispatch->limits = settings_limits(config);
 	list_init(&dispatch->calls);
+	list_init(&dispatch->saga_calls);
 	list_init(&dispatch->inquiries);
 	door_init(&dispatch->jobs, dispatch, false);
 	door_init(&dispatch->admin, dispatch, true);
@@ -217,9 +230,11 @@ void dispatch_abandon(struct dispatch *dispatch)
 {
 	call_abandon_all(dispatch);
 	inquiry_abandon_all(dispatch);
+	sagas_abandon_all(dispatch);
 }
 
 void dispatch_fini(struct dispatch *dispatch)
 {
 	call_free_all(dispatch);
+	sagas_free_all(dispatch);
 }

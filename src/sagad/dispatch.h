@@ -52,6 +52,7 @@ struct dispatch {
 	struct dispatch_control *control;
 	struct document_limits limits; /* what a line may hold; dims follow store.init */
 	struct list calls;             /* struct call, until the engine has ended them */
+	struct list saga_calls;        /* struct saga_call */
 	struct list inquiries;         /* struct inquiry */
 	uint32_t n_inquiries;
 	bool is_init_out;

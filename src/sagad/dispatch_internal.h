@@ -39,6 +39,14 @@ void control_reload(struct dispatch *dispatch, struct peer *peer, struct request
 void control_log_level(struct dispatch *dispatch, struct peer *peer, struct request *request);
 void control_drain(struct dispatch *dispatch, struct peer *peer, struct request *request);
 
+/* sagas.c: */
+void sagas_list(struct dispatch *dispatch, struct peer *peer, struct request *request);
+void sagas_get(struct dispatch *dispatch, struct peer *peer, struct request *request);
+void sagas_retry(struct dispatch *dispatch, struct peer *peer, struct request *request);
+void sagas_resolve(struct dispatch *dispatch, struct peer *peer, struct request *request);
+void sagas_abandon_all(struct dispatch *dispatch);
+void sagas_free_all(struct dispatch *dispatch);
+
 /* stats.c: */
 void stats_answer(struct dispatch *dispatch, struct peer *peer, struct request *request);
 

@@ -184,7 +184,7 @@ def test_wrong_usage(ctl, arguments):
     assert code == USAGE and err and not out
 
 
-@pytest.mark.parametrize("command", ["", "put", "load", "status", "delete", "init", "stores", "stats", "version"])
+@pytest.mark.parametrize("command", ["", "put", "load", "status", "delete", "init", "stores", "sagas", "stats", "version"])
 def test_help_teaches(ctl, command):
     code, out, err = ctl(*command.split(), "--help")
     assert (code, err) == (OK, "") and "Usage: sagactl" in out

@@ -39,6 +39,10 @@ FIELDS = {
     "relationship_names": "document.put",
     "init_names": "store.init",
     "level_names": "sagad.log_level",
+    "list_names": "saga.list",
+    "get_names": "saga.get",
+    "retry_names": "saga.retry",
+    "resolve_names": "saga.resolve",
 }
 UNITS = {"": 1, "B": 1, "kB": 1000, "MB": 1000 ** 2, "KiB": 1024, "MiB": 1024 ** 2, "GiB": 1024 ** 3, "TiB": 1024 ** 4}
 
