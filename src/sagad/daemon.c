@@ -70,6 +70,8 @@ struct daemon {
 	uv_signal_t signals[3];
 };
 
+static const int signal_numbers[ARRAY_LEN(((struct daemon *)NULL)->signals)] = {SIGTERM, SIGINT, SIGHUP};
+
 static void daemon_move(struct daemon *daemon, enum stage to)
 {
 	MUST((stage_may[daemon->stage] & TO(to)) != 0);
@@ -97,6 +99,16 @@ static void daemon_ports_closed(struct ports *ports)
 	dispatch_fini(&daemon->dispatch);
 }
 
+/* With its last handle libuv gives a signal its default action back, by which a SIGTERM that comes once more would end
+ * the daemon in the middle of its clean end. */
+static void daemon_close_signals(struct daemon *daemon)
+{
+	for (size_t i = 0; i < ARRAY_LEN(daemon->signals); i++) {
+		uv_close((uv_handle_t *)&daemon->signals[i], NULL);
+		(void)signal(signal_numbers[i], SIG_IGN); /* fails for numbers that are none only */
+	}
+}
+
 static void daemon_sockets_closed(struct sockets *sockets)
 {
 	struct daemon *daemon = container_of(sockets, struct daemon, sockets);
@@ -110,8 +122,7 @@ static void daemon_sockets_closed(struct sockets *sockets)
 	uv_close((uv_handle_t *)&daemon->wake, NULL);
 	uv_close((uv_handle_t *)&daemon->drain_timer, NULL);
 	service_close(&daemon->service);
-	for (size_t i = 0; i < ARRAY_LEN(daemon->signals); i++)
-		uv_close((uv_handle_t *)&daemon->signals[i], NULL);
+	daemon_close_signals(daemon);
 	ports_close(&daemon->ports, daemon_ports_closed);
 }
 
@@ -309,7 +320,6 @@ static int daemon_start_engine(struct daemon *daemon, struct err *err)
 
 static int daemon_start_handles(struct daemon *daemon)
 {
-	static const int numbers[ARRAY_LEN(daemon->signals)] = {SIGTERM, SIGINT, SIGHUP};
 	int rc = 0;
 
 	MUST(uv_timer_init(&daemon->loop, &daemon->wake) == 0);
@@ -321,7 +331,7 @@ static int daemon_start_handles(struct daemon *daemon)
 		rc = uv_signal_init(&daemon->loop, &daemon->signals[i]);
 		daemon->signals[i].data = daemon;
 		if (rc == 0)
-			rc = uv_signal_start(&daemon->signals[i], daemon_signalled, numbers[i]);
+			rc = uv_signal_start(&daemon->signals[i], daemon_signalled, signal_numbers[i]);
 	}
 	return rc;
 }

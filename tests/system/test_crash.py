@@ -195,6 +195,18 @@ def test_sigterm_under_load_loses_nothing(world, random_source):
     world.assert_whole(daemon, expectation.check(world), timeout_s=20)
 
 
+def test_signals_in_the_last_moments_change_nothing(world):
+    """Supervisors and people send SIGTERM again when it takes too long for them; the end stays a clean one."""
+    daemon = world.running(SETTINGS)
+    for _ in range(10):
+        while daemon.is_alive():
+            daemon.terminate()
+            time.sleep(0.0003)
+        assert daemon.process.returncode == 0
+        daemon.start()
+    assert daemon.stop() == 0
+
+
 def test_sigterm_while_a_store_hangs_ends_in_time_and_the_next_start_cleans_up(world):
     daemon = world.running({**SETTINGS, "daemon.drain_timeout": "1s"})
     world.store("qdrant").pause()
