@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextlib
 import signal
 from typing import Any, Iterator
+from urllib.parse import urlsplit
 
 from faultproxy import FaultProxy
 from harness import World, eventually
@@ -204,10 +205,45 @@ class InDoubt(Scenario):
             return
         bench.await_death(0.05)  # the ledger's pruning commits, too
         self.proxy.arm("swallow", request=b"INSERT INTO documents", until=b"COMMIT\0")
-        bench.talk(jobs)
-        if not bench.await_death(QUIET_S):
-            bench.stop()
-        self.proxy.passes()
+        try:
+            bench.talk(jobs)
+            if not bench.await_death(QUIET_S):
+                bench.stop()
+        finally:
+            self.proxy.passes()
+
+
+class Outage(Scenario):
+    """Neo4j goes away: what the others have is taken back while it can't be reached; it is there again afterwards."""
+
+    name = "outage"
+
+    @contextlib.contextmanager
+    def bench(self, world: World) -> Iterator[Bench]:
+        address = urlsplit(world.environ["NEO4J_URL"])
+        self.proxy = FaultProxy((address.hostname, address.port))
+        try:
+            yield Bench(world, self.settings, {"NEO4J_URL": f"http://127.0.0.1:{self.proxy.port}"})
+        finally:
+            self.proxy.close()
+
+    def existing(self, tag: str) -> list[str]:
+        return [f"{tag} b"]
+
+    def jobs(self, bench: Bench, tag: str) -> list[Job]:
+        return [bench.job(f"{tag} a", content(f"{tag} a")), bench.job(f"{tag} b", content(f"{tag} b", " again"))]
+
+    def live(self, bench: Bench, jobs: list[Job], place: Place | None) -> None:
+        bench.launch(place, is_counted=place is None)
+        if not bench.await_ready():
+            return
+        self.proxy.refuse()
+        try:
+            bench.talk(jobs)
+            if not bench.await_death(QUIET_S):
+                bench.stop()
+        finally:
+            self.proxy.passes()
 
 
 class HandOver(Scenario):
@@ -288,8 +324,8 @@ class TakeOver(Scenario):
 
 
 ALL = {scenario.name: scenario for scenario in (
-    FirstStart(), Start(), Put(), Overwrite(), Delete(), Accepted(), Refusal(), Batch(), InDoubt(), HandOver(),
-    HandOverOlder(), TakeOver())}
+    FirstStart(), Start(), Put(), Overwrite(), Delete(), Accepted(), Refusal(), Batch(), InDoubt(), Outage(),
+    HandOver(), HandOverOlder(), TakeOver())}
 
 # Crashes whose recovery is crashed again at every point: nothing committed, committed and not published, an abort
 # under way, accepted jobs, many at once.
