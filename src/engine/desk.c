@@ -140,17 +140,24 @@ void desk_note_commit(struct desk *desk, const struct uuid *saga)
 	desk->last_commit_ns = desk->now->mono_ns; /* not the wall's clock: that may be set */
 }
 
+static struct settle_item *desk_settle_of(struct list *node)
+{
+	return container_of(container_of(node, struct batch_item, node), struct settle_item, item);
+}
+
 /* Whatever waits hears what the gate heard: their own retries and deadlines decide what to do about it. Only the gate's
  * own request is in doubt; what waits was never sent. */
 static void desk_fail_waiting(struct desk *desk, enum verdict verdict, const struct err *err)
 {
-	struct list reads, pivots, *node;
+	struct list reads, pivots, settles, *node;
 
 	if (verdict == VERDICT_DOUBT)
 		verdict = VERDICT_OUTAGE;
 	list_init(&reads);
 	list_init(&pivots);
+	list_init(&settles);
 	list_splice(&reads, &desk->reads);
+	list_splice(&settles, &desk->settles);
 	list_splice(&pivots, &desk->pivots);
 	list_splice(&pivots, &desk->suspects);
 	desk->n_reads = 0;
@@ -175,6 +182,14 @@ static void desk_fail_waiting(struct desk *desk, enum verdict verdict, const str
 		pivot->pivot.err = *err;
 		pivot->started(pivot);
 		pivot->done(pivot);
+	}
+	while ((node = list_take_first(&settles)) != NULL) {
+		struct settle_item *settle = desk_settle_of(node);
+
+		settle->is_waiting = false;
+		settle->verdict = verdict;
+		settle->err = *err;
+		settle->done(settle);
 	}
 }
 
@@ -216,7 +231,7 @@ static void desk_look_lost(struct desk *desk)
 	desk->is_gate_stale = desk->is_gate_out;
 }
 
-/* True: reads and pivots may go out. */
+/* True: more than the gate's own question may go out. */
 static bool desk_is_gate_open(struct desk *desk)
 {
 	if (!desk->is_open)
@@ -401,38 +416,56 @@ bool desk_collect(struct desk *desk)
 
 /* ---- pumping ---- */
 
-static void desk_pump_settles(struct desk *desk)
+/* The settlements that may go out together: one backend is ended for one request. While the gate is shut its own
+ * question is the only one: a server that went back in time knows nothing of a commit in doubt, and must not be made to
+ * write that it never was, for the right server may come back. */
+static struct list *desk_first_settle(struct desk *desk, bool is_gate_open)
+{
+	struct list *it, *tmp;
+
+	list_each (it, tmp, &desk->settles)
+		if (is_gate_open || desk_settle_of(it) == &desk->gate)
+			return it;
+	return NULL;
+}
+
+static uint32_t desk_take_settles(struct desk *desk, bool is_gate_open, struct list *first)
 {
 	struct desk_slots *slots = desk->slots;
+	const char *backend = desk_settle_of(first)->backend;
 	struct list same, *it, *tmp;
-	const char *backend;
 	uint32_t n;
 
-	if (!desk->is_open || slots->is_settle_out || list_is_empty(&desk->settles) || !desk_has_side_place(desk))
-		return;
-	/* One backend is ended for one request: those that share it go together. */
 	list_init(&same);
-	backend = container_of(container_of(desk->settles.next, struct batch_item, node), struct settle_item, item)
-			  ->backend;
-	list_each (it, tmp, &desk->settles) {
-		struct settle_item *settle =
-			container_of(container_of(it, struct batch_item, node), struct settle_item, item);
-
-		if (strcmp(settle->backend, backend) == 0) {
+	list_each (it, tmp, &desk->settles)
+		if (it == first || (is_gate_open && strcmp(desk_settle_of(it)->backend, backend) == 0)) {
 			list_remove(it);
 			list_append(&same, it);
 		}
-	}
 	n = batch_take(&same, desk->truth->max_batch, SIZE_MAX, slots->settle_items);
 	while (!list_is_empty(&same))
 		list_prepend(&desk->settles, list_take_first(&same));
+	return n;
+}
+
+static void desk_pump_settles(struct desk *desk, bool is_gate_open)
+{
+	struct desk_slots *slots = desk->slots;
+	struct list *first = desk_first_settle(desk, is_gate_open);
+	uint32_t n;
+
+	if (first == NULL)
+		return;
+	if (!desk->is_open || slots->is_settle_out || !desk_has_side_place(desk))
+		return;
+	slots->settle.backend = desk_settle_of(first)->backend;
+	n = desk_take_settles(desk, is_gate_open, first);
 	for (uint32_t i = 0; i < n; i++) {
 		struct settle_item *settle = container_of(slots->settle_items[i], struct settle_item, item);
 
 		settle->is_waiting = false;
 		slots->settles[i] = &settle->settle;
 	}
-	slots->settle.backend = backend;
 	slots->settle.settles = slots->settles;
 	slots->settle.n_settles = n;
 	slots->settle.timeout_ns = desk->config.timeout_ns;
@@ -541,7 +574,7 @@ void desk_pump(struct desk *desk)
 {
 	bool is_gate_open = desk_is_gate_open(desk);
 
-	desk_pump_settles(desk);
+	desk_pump_settles(desk, is_gate_open);
 	if (!is_gate_open)
 		return;
 	desk_pump_pivots(desk);
