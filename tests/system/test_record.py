@@ -1,4 +1,5 @@
-"""The judge of answers finds each sort of lie: an answer in the record is changed, or a store behind the daemon's back."""
+"""The judge of answers finds each sort of lie: a changed answer, and a store that was changed behind the daemon's
+back."""
 
 import dataclasses
 

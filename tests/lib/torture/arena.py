@@ -4,6 +4,8 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -53,6 +55,8 @@ class Arena(contextlib.ExitStack):
         self.folder = folder
         self.disks: dict[str, Disk] = {}
         self.proxies: dict[str, Proxy] = {}
+        # Within it there are no documents and no load; who drives the load sets it.
+        self.emptied: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 
     def open(self) -> "Arena":
         # The stores' folders go last: until then they may be mount points.
@@ -62,6 +66,7 @@ class Arena(contextlib.ExitStack):
         self.callback(self.stores.down, hard=True)
         self.stores.up()
         self.world = World(self.stores)
+        self.world.warm_up()
         self.callback(self._close_world)
         toxiproxy = self.enter_context(Toxiproxy(self.folder / "toxiproxy.log"))
         self.daemon = self.world.running(SETTINGS, self._environ(toxiproxy))

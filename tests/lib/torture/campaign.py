@@ -2,12 +2,11 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
-import os
 import signal
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 from harness.waiting import eventually
 from record import Record, judge
@@ -19,7 +18,7 @@ from .load import Load
 # After a fault the daemon must commit again by itself within this time. Neo4j locks its door for 5 s after wrong
 # passwords, and its JVM is slow for a time after a start.
 RECOVERS_S = 60
-REST_S = 40
+REST_S = 90
 EXIT_DRAINED = 0
 
 
@@ -42,8 +41,9 @@ class Campaign:
         self.n_kills = self.n_stops = self.n_rests = self.n_passed = 0
         self.failures: list[str] = []
         self.cells: dict[tuple[str, str], Cell] = {}
+        arena.emptied = self._emptied
 
-    def run(self, steps: collections.abc.Iterator[plan.Step], seconds: float, least_kills: int) -> None:
+    def run(self, steps: Iterator[plan.Step], seconds: float, least_kills: int) -> None:
         self.load.start()
         for step in steps:
             if self.failures or (self._elapsed() > seconds and self.n_kills >= least_kills):
@@ -120,6 +120,25 @@ class Campaign:
         is_felt = troubles(answers) or self._retries() > n_retries
         if step.fault.is_felt and not step.kills_s and not is_felt:  # a daemon that was killed begins to count anew
             self._failed(f"{step.fault}: nobody felt it, so it didn't take place")
+
+    @contextlib.contextmanager
+    def _emptied(self) -> Iterator[None]:
+        """The load waits, every document is deleted, and nothing is left to do."""
+        for error in self.load.pause():
+            self._failed(error)
+        self.arena.wait_ready()
+        self.arena.daemon.settle(REST_S)  # accepted jobs still make documents
+        rows = self.arena.world.readers.postgres.execute(
+            "SELECT id FROM documents WHERE ingestion_status = 'COMPLETED'").fetchall()
+        with self.arena.daemon.jobs() as client:
+            for (name,) in rows:
+                attempt = self.record.sent(self.record.job(name, None), "operator")
+                self.record.answered(attempt, client.answer(attempt.job.send(client)))
+                if attempt.outcome != "deleted":
+                    raise AssertionError(f"could not be deleted: {attempt}")
+        self.arena.daemon.settle(REST_S)
+        yield
+        self.load.resume()
 
     def _retries(self) -> int:
         return int(self.arena.daemon.stats()["retries_total"])

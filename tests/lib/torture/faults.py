@@ -153,6 +153,15 @@ def table_missing(arena: Arena, store: str) -> Iterator[None]:
     _sql(arena, "ALTER TABLE chunks_away RENAME TO chunks;")
 
 
+@fault("the collection is missing", "qdrant")
+def collection_missing(arena: Arena, store: str) -> Iterator[None]:
+    """It goes with all its points, and whole documents were lost with it: so they are deleted first."""
+    with arena.emptied():
+        arena.world.readers.qdrant.delete_collection(arena.world.readers.collection)
+    yield
+    arena.world.init(arena.daemon)
+
+
 @fault("a constraint is missing when it comes back", "neo4j", hold_s=1.5)
 def constraint_missing(arena: Arena, store: str) -> Iterator[None]:
     """Looked for when a connection is new: later the daemon relies on it."""
