@@ -240,7 +240,7 @@ static void run_safety(struct sim *sim)
 	clients_end(&sim->clients);
 	check_blocked(sim);
 	if (sim->current->is_dead || sim->current->stats.blocked != NULL ||
-	    (sim->has_gone_back && !sim->facts.is_violated))
+	    (sim->n_gone_back > 0 && !sim->facts.is_violated))
 		restart_now(sim, sim->current->journal.disk);
 	if (!sim->facts.is_violated)
 		run_to_rest(sim);
