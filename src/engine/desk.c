@@ -145,19 +145,39 @@ static struct settle_item *desk_settle_of(struct list *node)
 	return container_of(container_of(node, struct batch_item, node), struct settle_item, item);
 }
 
+/* Who is in doubt must hear at once that nobody can say: its client's deadline doesn't wait for the gate's backoff. */
+static bool desk_fail_settles(struct desk *desk)
+{
+	struct list settles, *node;
+	bool any = false;
+
+	list_init(&settles);
+	list_splice(&settles, &desk->settles);
+	while ((node = list_take_first(&settles)) != NULL) {
+		struct settle_item *settle = desk_settle_of(node);
+
+		settle->is_waiting = false;
+		settle->verdict = desk->shut_verdict;
+		settle->err = desk->shut_err;
+		settle->done(settle);
+		any = true;
+	}
+	return any;
+}
+
 /* Whatever waits hears what the gate heard: their own retries and deadlines decide what to do about it. Only the gate's
  * own request is in doubt; what waits was never sent. */
 static void desk_fail_waiting(struct desk *desk, enum verdict verdict, const struct err *err)
 {
-	struct list reads, pivots, settles, *node;
+	struct list reads, pivots, *node;
 
 	if (verdict == VERDICT_DOUBT)
 		verdict = VERDICT_OUTAGE;
+	desk->shut_verdict = verdict;
+	desk->shut_err = *err;
 	list_init(&reads);
 	list_init(&pivots);
-	list_init(&settles);
 	list_splice(&reads, &desk->reads);
-	list_splice(&settles, &desk->settles);
 	list_splice(&pivots, &desk->pivots);
 	list_splice(&pivots, &desk->suspects);
 	desk->n_reads = 0;
@@ -183,14 +203,7 @@ static void desk_fail_waiting(struct desk *desk, enum verdict verdict, const str
 		pivot->started(pivot);
 		pivot->done(pivot);
 	}
-	while ((node = list_take_first(&settles)) != NULL) {
-		struct settle_item *settle = desk_settle_of(node);
-
-		settle->is_waiting = false;
-		settle->verdict = verdict;
-		settle->err = *err;
-		settle->done(settle);
-	}
+	(void)desk_fail_settles(desk); /* those that came while the gate asked */
 }
 
 static void desk_on_gate(struct settle_item *settle)
@@ -411,6 +424,8 @@ bool desk_collect(struct desk *desk)
 
 	any = desk_collect_pivots(desk) || any;
 	any = desk_collect_settle(desk) || any;
+	if (desk->is_suspect && !desk->is_gate_out && desk->gate_timer.place != 0)
+		any = desk_fail_settles(desk) || any;
 	return desk_collect_pay(desk) || any;
 }
 

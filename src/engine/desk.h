@@ -87,6 +87,8 @@ struct desk {
 	uint64_t last_keep_ms;   /* the shortest keep_ms since that commit */
 	struct settle_item gate;
 	bool is_gate_out;
+	enum verdict shut_verdict; /* what waits is told while the gate is shut and pauses */
+	struct err shut_err;
 	struct timer gate_timer, pay_timer;
 	uint32_t gate_tries, pay_tries;
 	uint64_t n_pivot_requests, n_pivots_sent;
