@@ -28,26 +28,45 @@ enum ctl_exit ctl_ask_plain(struct ctl *ctl, int argc, char **argv, const struct
 	return ctl_ask(ctl, !question->is_job, question->method, NULL, question->show);
 }
 
-enum ctl_exit ctl_ask(struct ctl *ctl, bool is_admin, const char *method, const struct buf *params,
-		      void (*show)(yyjson_val *result))
+static void ask_show(const struct sagad_reply *reply, void (*show)(yyjson_val *result))
+{
+	const char *json = sagad_reply_json(reply);
+	yyjson_doc *doc = yyjson_read(json, strlen(json), YYJSON_READ_NOFLAG);
+
+	if (doc != NULL)
+		show(yyjson_doc_get_root(doc));
+	yyjson_doc_free(doc);
+}
+
+static enum ctl_exit ask(struct ctl *ctl, bool is_admin, const char *method, const struct buf *params,
+			 void (*show)(yyjson_val *result), bool is_refusal_shown)
 {
 	enum ctl_exit how;
 	struct sagad_reply *reply = ctl_call(ctl, is_admin, method, params, 0, &how);
-	yyjson_doc *doc;
+	bool is_refused;
 
 	if (reply == NULL)
 		return how;
-	how = CTL_OK;
-	doc = yyjson_read(sagad_reply_json(reply), strlen(sagad_reply_json(reply)), YYJSON_READ_NOFLAG);
-	if (!ctl->is_json)
-		show(yyjson_doc_get_root(doc));
-	else if (!sagad_reply_is_error(reply))
+	is_refused = sagad_reply_is_error(reply);
+	if (!ctl->is_json && (!is_refused || is_refusal_shown))
+		ask_show(reply, show);
+	else if (!is_refused)
 		puts(sagad_reply_json(reply));
-	if (sagad_reply_is_error(reply))
-		how = ctl_refused(ctl, reply);
-	yyjson_doc_free(doc);
+	how = is_refused ? ctl_refused(ctl, reply) : CTL_OK;
 	sagad_reply_free(reply);
 	return how;
+}
+
+enum ctl_exit ctl_ask(struct ctl *ctl, bool is_admin, const char *method, const struct buf *params,
+		      void (*show)(yyjson_val *result))
+{
+	return ask(ctl, is_admin, method, params, show, false);
+}
+
+enum ctl_exit ctl_ask_told(struct ctl *ctl, bool is_admin, const char *method, const struct buf *params,
+			   void (*show)(yyjson_val *result))
+{
+	return ask(ctl, is_admin, method, params, show, true);
 }
 
 /* ---- answers for people ---- */

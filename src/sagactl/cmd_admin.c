@@ -85,8 +85,6 @@ static void admin_show_stores(yyjson_val *result)
 {
 	yyjson_val *stores = yyjson_obj_get(result, "stores");
 
-	if (stores == NULL)
-		return;
 	admin_print_stores(stores);
 	admin_print_notes(stores);
 }
@@ -108,9 +106,8 @@ enum ctl_exit ctl_stores(struct ctl *ctl, int argc, char **argv)
 
 static void admin_show_version(yyjson_val *result)
 {
-	if (result != NULL)
-		printf("sagad %s, protocol %llu\n", ctl_text(result, "server"),
-		       (unsigned long long)yyjson_get_uint(yyjson_obj_get(result, "protocol")));
+	printf("sagad %s, protocol %llu\n", ctl_text(result, "server"),
+	       (unsigned long long)yyjson_get_uint(yyjson_obj_get(result, "protocol")));
 }
 
 enum ctl_exit ctl_version(struct ctl *ctl, int argc, char **argv)
@@ -195,10 +192,7 @@ static error_t init_parse(int key, char *arg, struct argp_state *state)
 
 static void admin_show_init(yyjson_val *result)
 {
-	yyjson_val *stores = yyjson_obj_get(result, "stores");
-
-	if (stores != NULL)
-		admin_print_notes(stores);
+	admin_print_notes(yyjson_obj_get(result, "stores"));
 }
 
 enum ctl_exit ctl_init(struct ctl *ctl, int argc, char **argv)
@@ -221,7 +215,7 @@ enum ctl_exit ctl_init(struct ctl *ctl, int argc, char **argv)
 	buf_append_text(&args.params, "{");
 	if (argp_parse(&argp, argc, argv, 0, NULL, &args) == 0) {
 		buf_append_text(&args.params, "}");
-		how = ctl_ask(ctl, true, "store.init", &args.params, admin_show_init);
+		how = ctl_ask_told(ctl, true, "store.init", &args.params, admin_show_init);
 	}
 	buf_fini(&args.params);
 	return how;

@@ -56,8 +56,6 @@ static void keys_show(yyjson_val *result, const char *name, const char *before)
 
 static void reload_show(yyjson_val *result)
 {
-	if (result == NULL)
-		return;
 	if (yyjson_arr_size(yyjson_obj_get(result, "changed")) +
 		    yyjson_arr_size(yyjson_obj_get(result, "needs_restart")) ==
 	    0)
@@ -111,9 +109,8 @@ static error_t level_parse(int key, char *arg, struct argp_state *state)
 
 static void level_show(yyjson_val *result)
 {
-	if (result != NULL)
-		printf("the daemon logs from level %s on (before: %s)\n", ctl_text(result, "level"),
-		       ctl_text(result, "previous"));
+	printf("the daemon logs from level %s on (before: %s)\n", ctl_text(result, "level"),
+	       ctl_text(result, "previous"));
 }
 
 enum ctl_exit ctl_log_level(struct ctl *ctl, int argc, char **argv)
@@ -143,10 +140,9 @@ enum ctl_exit ctl_log_level(struct ctl *ctl, int argc, char **argv)
 
 static void drain_show(yyjson_val *result)
 {
-	if (result != NULL)
-		printf("the daemon takes no more jobs; %llu sagas run, and it ends in %llu s at the latest\n",
-		       (unsigned long long)yyjson_get_uint(yyjson_obj_get(result, "sagas")),
-		       (unsigned long long)yyjson_get_uint(yyjson_obj_get(result, "drain_timeout_ms")) / 1000);
+	printf("the daemon takes no more jobs; %llu sagas run, and it ends in %llu s at the latest\n",
+	       (unsigned long long)yyjson_get_uint(yyjson_obj_get(result, "sagas")),
+	       (unsigned long long)yyjson_get_uint(yyjson_obj_get(result, "drain_timeout_ms")) / 1000);
 }
 
 enum ctl_exit ctl_drain(struct ctl *ctl, int argc, char **argv)

@@ -57,10 +57,14 @@ enum ctl_exit ctl_version(struct ctl *ctl, int argc, char **argv);
 /* A parser for commands that take no argument; its input is the struct ctl. */
 error_t ctl_parse_nothing(int key, char *arg, struct argp_state *state);
 
-/* Asks, and hands the result (NULL: an error, which is printed already) to `show` for people; programs get it as it is.
+/* Asks, and hands the result to `show` for people; programs get it as it is. A refusal is printed, and not shown.
  * params may be NULL. */
 enum ctl_exit ctl_ask(struct ctl *ctl, bool is_admin, const char *method, const struct buf *params,
 		      void (*show)(yyjson_val *result));
+
+/* The same; `show` also sees what a refusal carries besides its message (init: what was found in each store). */
+enum ctl_exit ctl_ask_told(struct ctl *ctl, bool is_admin, const char *method, const struct buf *params,
+			   void (*show)(yyjson_val *result));
 
 /* A command that takes no argument and asks one thing. */
 struct ctl_question {

@@ -306,10 +306,12 @@ def test_sagactl_shows_a_reload_and_the_configuration(daemon):
     assert "limits.max_chunks" in run("config").stdout
     assert json.loads(run("config", "--json").stdout)["settings"]
     assert "debug" in run("log-level", "debug").stdout
+    loud = run("log-level", "loud")
+    assert loud.returncode == 4 and "must be debug" in loud.stderr and loud.stdout == "", loud
     assert run("log-level").returncode == 2 and run("log-level", "a", "b").returncode == 2
     daemon.config.write_text("nonsense")
     bad = run("reload")
-    assert bad.returncode == 4 and "stays in force" in bad.stderr
+    assert bad.returncode == 4 and "stays in force" in bad.stderr and bad.stdout == ""
 
 
 def test_sagactl_stats_watches(daemon):
