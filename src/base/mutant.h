@@ -15,16 +15,16 @@
 #define MUTANTS(X)                                                                                                     \
 	X(abort_row_left_out, "engine/run_act.c", "past the deadline a commit in doubt counts as aborted, unproven")   \
 	X(abort_skips_refused, "engine/run.c", "an abort removes nothing from the store that answered 400")            \
-	X(accepted_forgotten, "engine/recover.c", "a start leaves accepted jobs in the journal")                       \
-	X(accepted_unwritten, "engine/accepted.c", "a job is answered as accepted though the journal failed")          \
+	X(accepted_forgotten, "engine/recover.c", "a start with open sagas leaves accepted jobs in the journal")       \
+	X(accepted_unwritten, "engine/accepted.c", "a delete is answered as accepted though the journal failed")       \
 	X(backend_left_alive, "engine/run_act.c", "a commit in doubt is looked up while its backend may still commit") \
 	X(batch_blamed, "engine/desk.c", "a refused transaction is charged to every saga in it")                       \
-	X(conflict_committed, "engine/run.c", "a pivot whose row did not come back counts as committed")               \
-	X(debt_left_out, "engine/run_act.c", "the pivot writes no debts")                                              \
+	X(debt_left_out, "engine/run_act.c", "a pivot that is sent again writes no debts")                             \
+	X(debts_unread, "engine/recover.c", "a start with open sagas doesn't take up the debts")                       \
 	X(debt_lost, "engine/run.c", "what a store owes after the pivot is not handed to the background")              \
 	X(debt_paid_by_document, "tests/sim/fake_truth.c, stores/postgres/pg_debts.c",                                 \
-	  "a paid debt takes all debts of its document with it")                                                       \
-	X(doubt_committed, "engine/run.c", "a COMMIT without an answer is acknowledged")                               \
+	  "a paid debt takes older debts of its document with it")                                                     \
+	X(doubt_committed, "engine/run.c", "a COMMIT of several sagas without an answer is acknowledged")              \
 	X(duplicate_committed, "engine/run.c, stores/postgres/pg_pivot.c", "a row that is there is read as a commit")  \
 	X(epoch_ignored, "engine/desk.c", "a daemon that was told of a newer owner goes on")                           \
 	X(epoch_unchecked, "tests/sim/fake_truth_call.c, stores/postgres/pg_pivot_codec.c",                            \
@@ -33,10 +33,10 @@
 	X(id_not_renewed, "core/saga.c", "an id hours older than the version it replaces, a deleted one, is kept")     \
 	X(intent_closed_early, "engine/errand.c", "an abort's intent is closed before its second removal")             \
 	X(intent_not_awaited, "engine/run.c", "a slow journal's intent is taken for durable")                          \
-	X(journal_failure_ignored, "engine/engine.c", "the daemon goes on when its journal has failed")                \
-	X(leftover_unasked, "engine/recover.c", "recovery removes open sagas without asking the ledger")               \
+	X(journal_failure_ignored, "engine/engine.c", "the daemon goes on when an intent could not be written")        \
+	X(leftover_unasked, "engine/recover.c", "a smooth start removes open sagas whatever the ledger says")          \
 	X(lock_released_early, "engine/run.c", "a saga in doubt gives its document's lock away")                       \
-	X(refusal_retried, "engine/run.c", "a permanent refusal is taken for a transient one")                         \
+	X(refusal_retried, "engine/run.c", "a permanent refusal after a failed try is tried again")                    \
 	X(removal_by_document, "engine/run.c",                                                                         \
 	  "an abort removes what the document has instead of what the saga wrote")                                     \
 	X(second_removal_left_out, "engine/errand.c", "an abort removes once only")                                    \

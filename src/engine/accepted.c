@@ -291,7 +291,7 @@ void accepted_on_journaled(struct accepted *accepted, struct journal_req *req)
 	struct engine_job *caller = accepted->caller;
 	struct outcome outcome = {.kind = OUTCOME_ACCEPTED, .saga = accepted->id};
 
-	if (!MUTANT(accepted_unwritten) && engine_journal_failed(accepted->engine, req))
+	if (!(MUTANT(accepted_unwritten) && accepted->job.is_delete) && engine_journal_failed(accepted->engine, req))
 		return; /* engine_halt() has told the caller */
 	accepted->caller = NULL;
 	accepted->is_durable = true;

@@ -85,7 +85,7 @@ bool engine_journal_failed(struct engine *engine, const struct journal_req *req)
 {
 	struct err err;
 
-	if (req->rc == 0 || MUTANT(journal_failure_ignored))
+	if (req->rc == 0 || (MUTANT(journal_failure_ignored) && req->op == JOURNAL_INTENT))
 		return false;
 	(void)err_set(&err, req->rc, "the journal failed: %s", req->err.text);
 	engine_halt(engine, CODE_JOURNAL_FAILED, &err);

@@ -70,7 +70,7 @@ static int recover_on_job(void *arg, const struct journal_job *found)
 {
 	struct engine *engine = arg;
 
-	if (MUTANT(accepted_forgotten))
+	if (MUTANT(accepted_forgotten) && engine->recovery->n_leftovers > 0)
 		return 0;
 	return accepted_recover(engine, found, &engine->recovery->last_error);
 }
@@ -253,7 +253,8 @@ static void recover_on_settled(struct settle_item *item)
 {
 	struct leftover *leftover = container_of(item, struct leftover, settle);
 	struct recovery *recovery = leftover->engine->recovery;
-	bool is_committed = item->settle.row.outcome == LEDGER_COMMITTED && !MUTANT(leftover_unasked);
+	bool is_committed =
+		item->settle.row.outcome == LEDGER_COMMITTED && !(MUTANT(leftover_unasked) && recovery->tries == 0);
 
 	if (item->verdict != VERDICT_OK) { /* the ledger must be asked; nothing else tells */
 		recover_wait(recovery, "recovery waits for PostgreSQL", &item->err);
@@ -302,7 +303,7 @@ static void recover_on_debts(struct truth_debts_req *req)
 	struct recovery *recovery = container_of(req, struct recovery, debts);
 
 	recovery->has_debts_ended = true;
-	if (req->verdict != VERDICT_OK)
+	if (req->verdict != VERDICT_OK || (MUTANT(debts_unread) && recovery->n_leftovers > 0))
 		return;
 	for (uint32_t i = 0; i < req->n_rows; i++) {
 		const struct debt *debt = &req->rows[i].debt;

@@ -39,7 +39,7 @@ static void run_on_sent_ended(struct run_leg *leg, const struct send *send, enum
 		.err = &send->write.err,
 	};
 
-	if (MUTANT(refusal_retried) && event.verdict == SAGA_PERMANENT)
+	if (MUTANT(refusal_retried) && event.verdict == SAGA_PERMANENT && leg->run->saga.tries[leg->store] > 0)
 		event.verdict = SAGA_TRANSIENT;
 	leg->run->n_out--;
 	run_step(leg->run, &event);
@@ -121,10 +121,8 @@ static void run_on_pivot(struct pivot_item *item)
 		.err = &item->pivot.err,
 	};
 
-	if (MUTANT(doubt_committed) && event.verdict == SAGA_DOUBT)
+	if (MUTANT(doubt_committed) && event.verdict == SAGA_DOUBT && event.is_batched)
 		event.verdict = SAGA_OK;
-	if (MUTANT(conflict_committed))
-		event.is_conflict = false;
 	if (MUTANT(lock_released_early) && event.verdict == SAGA_DOUBT)
 		lock_release(&run->engine->documents, &run->lock);
 	if (item->pivot.verdict == VERDICT_OK && item->pivot.result == PIVOT_COMMITTED)

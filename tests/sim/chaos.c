@@ -105,6 +105,7 @@ static void strike_truth(struct sim *sim)
 
 static void strike_history(struct sim *sim, uint32_t most)
 {
+	struct list *it, *tmp;
 	uint32_t n_gone;
 
 	if (sim->n_gone_back >= GONE_BACK_MOST || !fault_strikes(&sim->faults, FAULT_TRUTH_WENT_BACK))
@@ -114,6 +115,8 @@ static void strike_history(struct sim *sim, uint32_t most)
 	n_gone = sim_truth_go_back(&sim->truth, (uint32_t)world_between(&sim->world, 1, most));
 	trace_line(&sim->trace, "postgresql", "dies", "and comes back without its last %u transactions", n_gone);
 	sim->n_gone_back += n_gone > 0;
+	list_each (it, tmp, &sim->daemons)
+		daemon_note_lost(container_of(it, struct daemon, node));
 	if (n_gone > 0)
 		fault_hit(&sim->faults, FAULT_TRUTH_WENT_BACK);
 }

@@ -97,7 +97,7 @@ static struct want draw_want(struct clients *clients, struct rng *rng, uint32_t 
 		want.mark = draw_poison(clients, rng);
 	want.write_unchanged = rng_chance(rng, 200);
 	want.is_accepted = rng_chance(rng, 150);
-	if (rng_chance(rng, 150))
+	if (rng_chance(rng, 250))
 		want.deadline_ms = rng_between(rng, 5, 3000);
 	draw_condition(clients, rng, &want);
 	if (rng_chance(rng, want.mark.kind == POISON_NONE ? 400 : 800)) /* only a refusal with a key is recorded */
@@ -186,6 +186,17 @@ static void retry_later(struct client_job *job, uint64_t after_ms)
 	world_after(&sim->world, &job->retry, (after_ms + world_between(&sim->world, 1, 2000)) * NS_PER_MS);
 }
 
+/* Two daemons that both write may meet at a document; one that is alone holds its lock. */
+static bool has_been_zombie(const struct sim *sim)
+{
+	struct list *it, *tmp;
+
+	list_each (it, tmp, &sim->daemons)
+		if (container_of(it, struct daemon, node)->is_zombie)
+			return true;
+	return false;
+}
+
 /* Codes that blame the document must hit those that deserve it. */
 static void check_blame(const struct client_job *job, const struct outcome *outcome)
 {
@@ -195,6 +206,9 @@ static void check_blame(const struct client_job *job, const struct outcome *outc
 
 	if (outcome->code == CODE_STORE_REFUSED && job->want.mark.kind == POISON_NONE && !is_suspect)
 		say_violation(job, 11, "refused for good, and the document is innocent", &outcome->saga);
+	if (outcome->code == CODE_CONFLICT && !outcome->is_stored && !job->want.has_if_version &&
+	    !job->want.if_absent && !sim->facts.is_tainted[job->want.doc] && !has_been_zombie(sim))
+		say_violation(job, 11, "a conflict without a condition, and nobody else writes", &outcome->saga);
 	if (outcome->code == CODE_INTERNAL)
 		say_violation(job, 8, "an internal error", &outcome->saga);
 	if (outcome->code == CODE_NONE || outcome->err.text[0] == '\0')

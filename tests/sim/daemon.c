@@ -1,6 +1,7 @@
 #include "sim.h"
 
 #include "base/logform.h"
+#include "engine/state.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -46,6 +47,15 @@ uint64_t daemon_act(struct daemon *daemon)
 		daemon->last_action = daemon->n_actions;
 	}
 	return daemon->n_actions;
+}
+
+void daemon_note_lost(struct daemon *daemon)
+{
+	const struct uuid *last = &daemon->engine->desk.last_commit;
+	const struct saga_fact *fact = facts_find(&daemon->sim->facts, last);
+
+	if (fact != NULL && fact->is_lost)
+		daemon->lost_commit = *last;
 }
 
 void daemon_note_answer(struct daemon *daemon)

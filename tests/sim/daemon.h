@@ -46,6 +46,7 @@ struct daemon {
 	uint32_t n_turns_now;      /* turns without any time passing */
 	struct engine_stats stats; /* after the last turn */
 	struct uuid last_commit;   /* the last that PostgreSQL confirmed to it; nil: none */
+	struct uuid lost_commit;   /* that it goes by, and that PostgreSQL has lost: it must not write; nil: none */
 };
 
 /* Starts a daemon with this journal; the simulation's current one from then on. It may be dead already: its journal
@@ -63,6 +64,9 @@ void daemon_bury(struct daemon *daemon);
 
 /* It does something that the world can see: a request, a record, an answer. The number of the action. */
 uint64_t daemon_act(struct daemon *daemon);
+
+/* PostgreSQL has gone back: may this daemon still write? */
+void daemon_note_lost(struct daemon *daemon);
 
 /* A client is answered: what was sent up to here has been sent. */
 void daemon_note_answer(struct daemon *daemon);

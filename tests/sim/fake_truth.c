@@ -129,7 +129,7 @@ static void debt_add(struct sim_truth *server, const struct debt *debt, uint32_t
 		server->debts = realloc(server->debts, server->n_debts_room * sizeof(*server->debts));
 		MUST(server->debts != NULL);
 	}
-	server->debts[server->n_debts++] = (struct debt_entry){*debt, doc};
+	server->debts[server->n_debts++] = (struct debt_entry){*debt, doc, server->epoch};
 }
 
 static bool debt_is(const struct debt *a, const struct debt *b)
@@ -149,11 +149,11 @@ static bool debt_drop(struct sim_truth *server, const struct debt *debt, struct 
 	return false;
 }
 
-/* As `DELETE ... WHERE document_id = $1` would. */
-static void debt_drop_all_of(struct sim_truth *server, uint32_t doc)
+/* As `DELETE ... WHERE document_id = $1` would, but only what an earlier daemon has left: more would show at once. */
+static void debt_drop_older_of(struct sim_truth *server, uint32_t doc)
 {
 	for (uint32_t i = server->n_debts; i-- > 0;)
-		if (server->debts[i].doc == doc)
+		if (server->debts[i].doc == doc && server->debts[i].epoch < server->epoch)
 			server->debts[i] = server->debts[--server->n_debts];
 }
 
@@ -169,7 +169,7 @@ void sim_truth_pay(struct sim_truth *server, const struct debt *debt)
 	undo->kind = UNDO_DEBT_PAID;
 	undo->debt = paid;
 	if (MUTANT(debt_paid_by_document))
-		debt_drop_all_of(server, paid.doc);
+		debt_drop_older_of(server, paid.doc);
 }
 
 uint32_t sim_truth_debts_of(const struct sim_truth *server, uint32_t doc)
@@ -214,7 +214,7 @@ static void commit_debts(struct sim_truth *server, const struct pivot_copy *pivo
 		debt_add(server, &pivot->debts[i], pivot->doc);
 		undo = undo_note(server, pivot->doc);
 		undo->kind = UNDO_DEBT_ADDED;
-		undo->debt = (struct debt_entry){pivot->debts[i], pivot->doc};
+		undo->debt = (struct debt_entry){pivot->debts[i], pivot->doc, server->epoch};
 	}
 }
 

@@ -34,6 +34,7 @@ struct ledger_entry {
 struct debt_entry {
 	struct debt debt;
 	uint32_t doc;
+	uint64_t epoch; /* in which it was written */
 };
 
 /* What a committed transaction changed: what was there before. */

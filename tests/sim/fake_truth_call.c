@@ -163,6 +163,11 @@ static uint32_t find_poison(const struct truth_call *call, enum poison kind)
 
 static void commit_all(struct truth_call *call)
 {
+	const struct daemon *daemon = call->call.daemon;
+
+	if (!uuid_is_nil(&daemon->lost_commit))
+		facts_violate(&truth_call_sim(call)->facts, 2, "PostgreSQL has lost commit %s, and d%u writes on",
+			      trace_id(&daemon->lost_commit), daemon->number);
 	for (uint32_t i = 0; i < call->n_pivots; i++)
 		sim_truth_commit(call->port->server, &call->pivots[i]);
 	sim_truth_end(call->port->server);
@@ -210,7 +215,7 @@ static void do_pivot(struct truth_call *call)
 	}
 	will_say(call, VERDICT_DOUBT, "connection reset after COMMIT was sent");
 	call->is_cut = world_chance(&truth_call_sim(call)->world, 500);
-	if (world_chance(&truth_call_sim(call)->world, 500))
+	if (world_chance(&truth_call_sim(call)->world, 700))
 		call->delay_ns = call->timeout_at_ns -
 				 truth_call_sim(call)
 					 ->world.now_ns; /* not a reset but silence: the deadline may pass meanwhile */

@@ -365,6 +365,30 @@ static void a_key_that_remembers_a_passing_failure_is_found(void **state)
 	handmade_expect(sim, 3, "a failure that may pass");
 }
 
+static void a_daemon_that_writes_on_after_a_loss_is_found(void **state)
+{
+	struct sim *sim = *state;
+
+	(void)put_and_run(sim);
+	assert_false(sim->facts.is_violated);
+	sim->current->lost_commit = sim->current->last_commit;
+	clients_probe(&sim->clients);
+	while (sim->clients.n_open > 0 && !sim->facts.is_violated)
+		assert_true(world_step(&sim->world));
+	handmade_expect(sim, 2, "writes on");
+}
+
+static void a_conflict_with_nobody_is_found(void **state)
+{
+	struct sim *sim = *state;
+	struct client_job *job = put_and_run(sim);
+	struct outcome outcome = {.kind = OUTCOME_FAILED, .code = CODE_CONFLICT, .err = {"another writer"}};
+
+	job->n_answers = 0;
+	job->job.done(&job->job, &outcome);
+	handmade_expect(sim, 11, "nobody else writes");
+}
+
 static void too_many_sagas_are_found(void **state)
 {
 	struct sim *sim = *state;
@@ -428,6 +452,8 @@ int main(void)
 		WORLD(a_second_answer_is_found),
 		WORLD(a_blamed_innocent_is_found),
 		WORLD(a_key_that_remembers_a_passing_failure_is_found),
+		WORLD(a_conflict_with_nobody_is_found),
+		WORLD(a_daemon_that_writes_on_after_a_loss_is_found),
 		WORLD(too_many_sagas_are_found),
 		WORLD(a_daemon_that_outlives_its_journal_is_found),
 	};

@@ -103,7 +103,7 @@ class Chunk:
 Task = Counted | Proof | Chunk
 
 SEEDED = {"leftover_unasked": "put, postgres.pivot.after:1", "accepted_forgotten": "accepted, postgres.pivot.before:1",
-          "debt_left_out": "overwrite, postgres.pivot.after:1", "removal_by_document": "refusal, answer.write.after:2"}
+          "debts_unread": "overwrite, postgres.pivot.after:1", "removal_by_document": "refusal, answer.write.after:2"}
 
 
 def proofs() -> list[Task]:
