@@ -11,14 +11,19 @@ static void append_ms(struct buf *out, uint64_t ns)
 	buf_append_format(out, "%" PRIu64 ".%01" PRIu64 "ms", ns / NS_PER_MS, ns % NS_PER_MS / (NS_PER_MS / 10));
 }
 
-/* "queued 0.0ms, preparing 3.1ms, ..."; states that were left at once are left out. */
+/* "queued 0.0ms, preparing 3.1ms, ..."; states that were left at once are left out. One in doubt hasn't left its own.
+ */
 static void append_stages(struct buf *out, const struct run *run)
 {
 	for (unsigned state = 0; state < SAGA_STATES; state++) {
-		if (run->spent_ns[state] == 0)
+		uint64_t spent_ns = run->spent_ns[state];
+
+		if (state == (unsigned)run->saga.state)
+			spent_ns += run->engine->now.mono_ns - run->entered_ns;
+		if (spent_ns == 0)
 			continue;
 		buf_append_format(out, "%s%s ", out->len > 0 ? ", " : "", saga_state_name((enum saga_state)state));
-		append_ms(out, run->spent_ns[state]);
+		append_ms(out, spent_ns);
 	}
 }
 
