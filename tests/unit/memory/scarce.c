@@ -61,7 +61,15 @@ void *OURS(realloc)(void *at, size_t size)
 	return is_due() ? NULL : REAL(realloc)(at, size);
 }
 
-#ifdef SCARCE_WRAP
+#ifndef SCARCE_WRAP
+void __libc_free(void *at);
+
+/* With the others, so that a tool which replaces the C library's allocator replaces none of the four or all. */
+void free(void *at)
+{
+	__libc_free(at);
+}
+#else
 char *__wrap_strdup(const char *text);
 char *__wrap_strndup(const char *text, size_t n_max);
 
