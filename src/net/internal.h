@@ -22,6 +22,7 @@ struct server {
 	struct server_counts counts;
 	bool is_paused;
 	bool is_listening;
+	bool has_client_at_door; /* there was no memory for it, and libuv takes no other before this one is in */
 	bool is_closing;
 	uint64_t close_by_ms; /* loop time */
 	uint32_t n_handles;   /* of the server's own that libuv still has */

@@ -52,6 +52,27 @@ static void server_drop_all(struct server *server)
 		peer_drop(container_of(node, struct peer, node));
 }
 
+static void server_take_client(struct server *server)
+{
+	int rc = peer_accept(server);
+
+	server->has_client_at_door = rc == -ENOMEM;
+	if (rc != 0)
+		log_warn(server->config.log, "%s: could not take a client in: %s", server->config.name,
+			 uv_strerror(rc));
+}
+
+static void server_on_connection(uv_stream_t *stream, int status)
+{
+	struct server *server = container_of(stream, struct server, pipe);
+
+	if (status == 0)
+		server_take_client(server);
+	else
+		log_warn(server->config.log, "%s: could not take a client in: %s", server->config.name,
+			 uv_strerror(status));
+}
+
 static void server_on_tick(uv_timer_t *tick)
 {
 	struct server *server = container_of(tick, struct server, tick);
@@ -62,6 +83,8 @@ static void server_on_tick(uv_timer_t *tick)
 		server_drop_all(server);
 		return;
 	}
+	if (server->has_client_at_door && server->is_listening)
+		server_take_client(server);
 	list_each (node, next, &server->peers) {
 		struct peer *peer = container_of(node, struct peer, node);
 
@@ -73,18 +96,6 @@ static void server_on_tick(uv_timer_t *tick)
 			 (unsigned long long)server->config.stall_ms);
 		peer_drop(peer);
 	}
-}
-
-static void server_on_connection(uv_stream_t *stream, int status)
-{
-	struct server *server = container_of(stream, struct server, pipe);
-	int rc = status;
-
-	if (rc == 0)
-		rc = peer_accept(server);
-	if (rc != 0)
-		log_warn(server->config.log, "%s: could not take a client in: %s", server->config.name,
-			 uv_strerror(rc));
 }
 
 /* ---- the beginning ---- */

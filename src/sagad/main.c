@@ -1,6 +1,7 @@
 /* The command line of the daemon. */
 #include "sagad/config.h"
 #include "sagad/crash.h"
+#include "sagad/curl_memory.h"
 #include "sagad/daemon.h"
 #include "sagad/settings.h"
 #include "sagad/sink.h"
@@ -197,6 +198,7 @@ static enum daemon_exit serve(struct config *config, const struct arguments *arg
 	(void)signal(SIGHUP, SIG_IGN);  /* until the daemon can reload: one that comes early must not end it */
 	(void)signal(SIGXFSZ, SIG_IGN); /* under LimitFSIZE= the journal is told by EFBIG, and halts the daemon */
 	raise_descriptors(&sink.log);
+	curl_memory_install(&sink.log);
 	if (!config->daemon.core_dumps)
 		forbid_core_dumps(&sink.log);
 #ifdef SAGAD_CRASH_POINTS

@@ -50,7 +50,9 @@ static void run_out(int (*attempt)(void))
 			fail_msg("allocation %zu failed: %d", nth, rc);
 	}
 	assert_int_equal(rc, 0);
+#ifndef SCARCE_WRAP /* else some ways have no allocation of our own */
 	assert_true(nth > 2);
+#endif
 }
 
 static int attempt_parse(void)
