@@ -340,6 +340,7 @@ void errand_start(struct engine *engine, const struct errand_order *order)
 			  errand_op_name(order->op), STR_ARG(order->document_id));
 		return;
 	}
+	errand->number = ++engine->last_errand;
 	list_append(&engine->errands, &errand->node);
 	engine->n_errands++;
 	if (errand->stores == 0 || order->is_removed)

@@ -39,6 +39,7 @@ struct errand {
 	int64_t committed_unix_ms; /* when `saga` was committed, by PostgreSQL's clock; 0: not known */
 	bool closes_intent;        /* of `saga` */
 	int64_t since_unix_ms;     /* when it became due; after a restart by the id of the saga that left it */
+	uint32_t number;           /* among this engine's, from 1 */
 	struct timer round_timer;
 	struct list node;
 	struct errand_chore chores[]; /* n_stores of them, then the text of document_id */

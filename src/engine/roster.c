@@ -10,6 +10,10 @@
 #define BIT(i)         ((uint32_t)1 << (i))
 #define ROSTER_DEFAULT (BIT(WORK_RUNNING) | BIT(WORK_IN_DOUBT) | BIT(WORK_WAITING) | BIT(WORK_OWED) | BIT(WORK_PARKED))
 
+/* The part of a place below an errand's number: 0, or a store and 1. */
+#define ROSTER_STORE_BITS 4
+_Static_assert(STORES_MAX < 1 << ROSTER_STORE_BITS, "a store fits into its bits");
+
 /* A row before it is filled in: where it is in the order, and what it is of. */
 struct roster_entry {
 	struct work_place place;
@@ -170,8 +174,8 @@ static void roster_add(struct roster_entries *entries, const struct roster_entry
 static void roster_add_errand(struct roster_entries *entries, struct errand *errand)
 {
 	struct roster_entry entry = {.kind = WORK_BACKGROUND, .of = errand, .store = SAGA_NO_STORE};
-	/* A saga has at most one errand of a kind, so no two rows share a place. */
-	uint32_t part = ((uint32_t)WORK_BACKGROUND + (uint32_t)errand->kind) << 8;
+	/* Several errands may name one saga: debts that were loaded at the start are one each. */
+	uint32_t part = errand->number << ROSTER_STORE_BITS;
 
 	entry.place = (struct work_place){errand->saga, part};
 	if (errand->due == 0)
@@ -198,8 +202,7 @@ static void roster_gather(struct engine *engine, struct roster_entries *entries)
 	}
 	list_each (it, tmp, &engine->accepted) {
 		struct accepted *accepted = container_of(it, struct accepted, node);
-		struct roster_entry entry = {
-			.kind = WORK_JOB, .of = accepted, .place = {accepted->id, (uint32_t)WORK_JOB << 8}};
+		struct roster_entry entry = {.kind = WORK_JOB, .of = accepted, .place = {accepted->id, 1}};
 
 		if (accepted->is_durable && !accepted->is_ended)
 			roster_add(entries, &entry);

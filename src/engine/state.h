@@ -53,6 +53,7 @@ struct engine {
 	struct suspects suspects;
 	struct errand_hold holds[STORES_MAX];
 	uint32_t n_errands;
+	uint32_t last_errand; /* the number of the last one */
 	uint32_t n_parked;
 	uint32_t n_accepted;
 	uint64_t n_committed, n_unchanged, n_failed, n_refused, n_stored, n_retries;

@@ -197,6 +197,7 @@ static void on_tick(struct event *event)
 	struct sim *sim = container_of(event, struct sim, tick);
 
 	strike_all(sim);
+	operator_acts(sim);
 	world_after(&sim->world, &sim->tick, TICK_NS);
 }
 

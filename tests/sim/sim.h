@@ -31,7 +31,8 @@ struct sim {
 	struct event restart;
 	struct sim_disk *restart_disk;
 	struct event zombie_end;
-	struct event tick; /* of chaos */
+	struct event tick;
+	uint64_t n_ticks; /* of chaos */
 	bool is_safe;      /* no faults any more */
 	uint32_t n_gone_back;
 	bool redis_saves; /* now and then what it holds; otherwise it forgets everything when it dies */
@@ -58,6 +59,11 @@ void sim_daemon_ended(struct daemon *daemon);
 
 /* A new, empty journal. */
 struct sim_disk *sim_disk_add(struct sim *sim);
+
+/* ---- operator.c ---- */
+
+/* Once a tick: now and then looks at what is open, and lets it be tried now. */
+void operator_acts(struct sim *sim);
 
 /* ---- chaos.c: the faults that strike by time ---- */
 
