@@ -1,18 +1,17 @@
 #include "desk.h"
 
 #include "base/mutant.h"
+#include "engine/desk_gate.h"
 #include "engine/desk_slots.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void desk_on_gate_timer(struct timer *timer)
+static void desk_on_pay_timer(struct timer *timer)
 {
 	(void)timer; /* the pump that follows looks again */
 }
-
-static void desk_on_gate(struct settle_item *settle);
 
 int desk_init(struct desk *desk, struct truth *truth, const struct desk_config *config, struct timers *timers,
 	      struct rng *rng, const struct moment *now)
@@ -25,10 +24,8 @@ int desk_init(struct desk *desk, struct truth *truth, const struct desk_config *
 	list_init(&desk->pays);
 	list_init(&desk->ended_reads);
 	list_init(&desk->ended_pivots);
-	batch_item_init(&desk->gate.item);
-	desk->gate.done = desk_on_gate;
-	desk->gate_timer.fire = desk_on_gate_timer;
-	desk->pay_timer.fire = desk_on_gate_timer;
+	desk_gate_init(desk);
+	desk->pay_timer.fire = desk_on_pay_timer;
 	if (desk_slots_init(desk) != 0)
 		return -ENOMEM;
 	return timers_reserve(timers, 2);
@@ -112,155 +109,6 @@ bool desk_cancel_settle(struct desk *desk, struct settle_item *settle)
 	list_remove(&settle->item.node);
 	settle->is_waiting = false;
 	return true;
-}
-
-/* ---- the gate ---- */
-
-void desk_note_verdict(struct desk *desk, enum verdict verdict)
-{
-	if ((verdict == VERDICT_OUTAGE || verdict == VERDICT_DOUBT) && !uuid_is_nil(&desk->last_commit) &&
-	    !MUTANT(gate_open))
-		desk->is_suspect = true;
-}
-
-/* A row that a shorter time has deleted doesn't come back with a longer one: nobody may take it for a lost commit. */
-void desk_reconfigure(struct desk *desk, const struct desk_config *config)
-{
-	desk->config = *config;
-	if (config->keep_ms < desk->last_keep_ms)
-		desk->last_keep_ms = config->keep_ms;
-}
-
-void desk_note_commit(struct desk *desk, const struct uuid *saga)
-{
-	if (desk->is_suspect)
-		return; /* the gate asks for one of before the outage: a server that went back takes new ones, too */
-	desk->last_commit = *saga;
-	desk->last_keep_ms = desk->config.keep_ms;
-	desk->last_commit_ns = desk->now->mono_ns; /* not the wall's clock: that may be set */
-}
-
-static struct settle_item *desk_settle_of(struct list *node)
-{
-	return container_of(container_of(node, struct batch_item, node), struct settle_item, item);
-}
-
-/* Who is in doubt must hear at once that nobody can say: its client's deadline doesn't wait for the gate's backoff. */
-static bool desk_fail_settles(struct desk *desk)
-{
-	struct list settles, *node;
-	bool any = false;
-
-	list_init(&settles);
-	list_splice(&settles, &desk->settles);
-	while ((node = list_take_first(&settles)) != NULL) {
-		struct settle_item *settle = desk_settle_of(node);
-
-		settle->is_waiting = false;
-		settle->verdict = desk->shut_verdict;
-		settle->err = desk->shut_err;
-		settle->done(settle);
-		any = true;
-	}
-	return any;
-}
-
-/* Whatever waits hears what the gate heard: their own retries and deadlines decide what to do about it. Only the gate's
- * own request is in doubt; what waits was never sent. */
-static void desk_fail_waiting(struct desk *desk, enum verdict verdict, const struct err *err)
-{
-	struct list reads, pivots, *node;
-
-	if (verdict == VERDICT_DOUBT)
-		verdict = VERDICT_OUTAGE;
-	desk->shut_verdict = verdict;
-	desk->shut_err = *err;
-	list_init(&reads);
-	list_init(&pivots);
-	list_splice(&reads, &desk->reads);
-	list_splice(&pivots, &desk->pivots);
-	list_splice(&pivots, &desk->suspects);
-	desk->n_reads = 0;
-	desk->n_pivots = 0;
-	while ((node = list_take_first(&reads)) != NULL) {
-		struct read_item *read =
-			container_of(container_of(node, struct batch_item, node), struct read_item, item);
-
-		read->is_waiting = false;
-		read->read.verdict = verdict;
-		read->read.err = *err;
-		read->done(read);
-	}
-	while ((node = list_take_first(&pivots)) != NULL) {
-		struct pivot_item *pivot =
-			container_of(container_of(node, struct batch_item, node), struct pivot_item, item);
-
-		pivot->is_waiting = false;
-		pivot->is_batched = false;
-		pivot->is_death = false;
-		pivot->pivot.verdict = verdict;
-		pivot->pivot.err = *err;
-		pivot->started(pivot);
-		pivot->done(pivot);
-	}
-	(void)desk_fail_settles(desk); /* those that came while the gate asked */
-}
-
-static void desk_on_gate(struct settle_item *settle)
-{
-	struct desk *desk = container_of(settle, struct desk, gate);
-	struct err err = settle->err;
-	enum verdict verdict = settle->verdict;
-
-	desk->is_gate_out = false;
-	if (verdict == VERDICT_OK && desk->is_gate_stale)
-		return; /* the next pump asks again */
-	if (verdict == VERDICT_OK && settle->settle.row.outcome == LEDGER_COMMITTED) {
-		desk->is_suspect = false;
-		desk->has_gone_back = false;
-		desk->gate_tries = 0;
-		return;
-	}
-	if (verdict == VERDICT_OK) {
-		desk->has_gone_back = true;
-		verdict = VERDICT_MISCONFIGURED;
-		(void)err_set(&err, 0,
-			      "PostgreSQL has lost a commit that it had confirmed (failover to a lagging replica, or a "
-			      "restore?); bring the right server back, or restart sagad to accept what is there");
-	}
-	desk->gate_tries++;
-	timers_set(desk->timers, &desk->gate_timer,
-		   desk->now->mono_ns + backoff_wait_ns(&desk->config.background, desk->gate_tries, desk->rng));
-	desk_fail_waiting(desk, verdict, &err);
-}
-
-/* A connection that was lost in idleness is an outage as well. */
-static void desk_look_lost(struct desk *desk)
-{
-	if (desk->n_lost == desk->truth->n_lost)
-		return;
-	desk->n_lost = desk->truth->n_lost;
-	desk_note_verdict(desk, VERDICT_OUTAGE);
-	desk->is_gate_stale = desk->is_gate_out;
-}
-
-/* True: more than the gate's own question may go out. */
-static bool desk_is_gate_open(struct desk *desk)
-{
-	if (!desk->is_open)
-		return false;
-	desk_look_lost(desk);
-	if (desk->is_suspect && desk->now->mono_ns - desk->last_commit_ns > desk->last_keep_ms / 2 * NS_PER_MS)
-		desk->is_suspect = false; /* its ledger row may have been deleted for its age */
-	if (!desk->is_suspect)
-		return true;
-	if (!desk->is_gate_out && desk->gate_timer.place == 0) {
-		desk->is_gate_out = true;
-		desk->is_gate_stale = false;
-		desk->gate.settle = (struct truth_settle){.saga = desk->last_commit};
-		desk_push_settle(desk, &desk->gate);
-	}
-	return false;
 }
 
 /* ---- collecting ---- */
@@ -353,6 +201,8 @@ static bool desk_collect_pivots(struct desk *desk)
 
 		any = true;
 		desk_measure(desk, METER_PIVOT, slot->req.n_pivots, slot->sent_ns);
+		desk->is_of_before = slot->n_suspicions != desk->n_suspicions;
+		desk->is_late_noted = false;
 		if (slot->req.is_epoch_lost && !MUTANT(epoch_ignored))
 			desk->is_epoch_lost = true; /* the engine halts; nobody is told anything */
 		else if (slot->req.is_shared && slot->req.n_pivots > 1 &&
@@ -364,6 +214,7 @@ static bool desk_collect_pivots(struct desk *desk)
 		list_append(&desk->slots->free_pivots, &slot->node);
 		desk->n_pivots_out--;
 	}
+	desk->is_of_before = false;
 	return any;
 }
 
@@ -382,6 +233,7 @@ static bool desk_collect_settle(struct desk *desk)
 		return true;
 	}
 	desk_note_verdict(desk, slots->settle.verdict);
+	desk->is_late_noted = false;
 	for (uint32_t i = 0; i < slots->settle.n_settles; i++) {
 		struct settle_item *settle = container_of(slots->settle_items[i], struct settle_item, item);
 
@@ -424,8 +276,7 @@ bool desk_collect(struct desk *desk)
 
 	any = desk_collect_pivots(desk) || any;
 	any = desk_collect_settle(desk) || any;
-	if (desk->is_suspect && !desk->is_gate_out && desk->gate_timer.place != 0)
-		any = desk_fail_settles(desk) || any;
+	any = desk_gate_tell_settles(desk) || any;
 	return desk_collect_pay(desk) || any;
 }
 
@@ -539,6 +390,7 @@ static void desk_send_pivots(struct desk *desk, struct list *waiting, uint32_t m
 	desk->n_pivots_out++;
 	slot->req.pivots = slot->pivots;
 	slot->req.n_pivots = n;
+	slot->n_suspicions = desk->n_suspicions;
 	slot->sent_ns = desk->now->mono_ns;
 	slot->req.timeout_ns = desk->config.timeout_ns;
 	slot->req.is_shared = false;
@@ -587,7 +439,7 @@ static void desk_pump_pays(struct desk *desk)
 
 void desk_pump(struct desk *desk)
 {
-	bool is_gate_open = desk_is_gate_open(desk);
+	bool is_gate_open = desk_gate_is_open(desk);
 
 	desk_pump_settles(desk, is_gate_open);
 	if (!is_gate_open)

@@ -84,6 +84,10 @@ struct desk {
 	bool is_epoch_lost; /* a newer owner exists */
 	struct uuid last_commit;
 	uint64_t last_commit_ns; /* mono_ns */
+	uint64_t n_suspicions;   /* outages seen so far */
+	bool is_of_before;       /* the pivot that is being looked at was sent before the last of them */
+	bool is_late_noted;      /* one of its sagas stands in slots->late_commits, where one is enough */
+	uint32_t n_late_commits; /* heard of after an outage, from the server before it maybe: the gate asks for each */
 	uint64_t last_keep_ms;   /* the shortest keep_ms since that commit */
 	struct settle_item gate;
 	bool is_gate_out;

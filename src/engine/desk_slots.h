@@ -19,6 +19,7 @@ struct pivot_slot {
 	struct batch_item **items;
 	struct truth_pivot **pivots;
 	uint64_t sent_ns;
+	uint64_t n_suspicions; /* the desk's, when it was sent */
 	struct list node;
 };
 
@@ -30,6 +31,7 @@ struct desk_slots {
 	struct pivot_slot *pivots;
 	uint32_t n_pivots;
 	struct list free_pivots;
+	struct uuid *late_commits; /* n_pivots + 1 of them: those that were out, and a settlement */
 	/* One settlement and one payment at a time are enough: both are batched. */
 	struct truth_settle_req settle;
 	struct batch_item **settle_items;

@@ -16,6 +16,7 @@ struct fake_truth {
 	struct truth truth;
 	struct truth_settle_req *out;
 	uint32_t n_settles;
+	struct truth_pivot_req *pivot;
 };
 
 /* A saga that waits for its settlement. */
@@ -42,7 +43,19 @@ static void take_settle(struct truth *truth, struct truth_settle_req *req)
 	fake->n_settles++;
 }
 
-static const struct truth_ops fake_ops = {.settle = take_settle};
+static void take_pivot(struct truth *truth, struct truth_pivot_req *req)
+{
+	container_of(truth, struct fake_truth, truth)->pivot = req;
+}
+
+static size_t pivot_bytes(const struct truth *truth, const struct truth_pivot *pivot)
+{
+	(void)truth;
+	(void)pivot;
+	return 1;
+}
+
+static const struct truth_ops fake_ops = {.settle = take_settle, .pivot = take_pivot, .pivot_bytes = pivot_bytes};
 
 static void note_done(struct settle_item *item)
 {
@@ -88,6 +101,41 @@ static void answer(struct rig *rig, const struct uuid *saga, enum verdict verdic
 	req->verdict = verdict;
 	req->settles[0]->row.outcome = outcome;
 	req->done(req);
+	assert_true(desk_collect(&rig->desk));
+}
+
+static const struct uuid of_pivot = {{4}};
+
+/* A saga whose pivot is out. */
+struct pivot_note {
+	struct pivot_item item;
+	struct rig *rig;
+};
+
+static void note_started(struct pivot_item *item)
+{
+	(void)item;
+}
+
+static void note_committed(struct pivot_item *item)
+{
+	desk_note_commit(&container_of(item, struct pivot_note, item)->rig->desk, &of_pivot);
+}
+
+static void push_pivot(struct rig *rig, struct pivot_note *note)
+{
+	batch_item_init(&note->item.item);
+	note->item.pivot = (struct truth_pivot){.saga = of_pivot};
+	note->item.started = note_started;
+	note->item.done = note_committed;
+	desk_push_pivot(&rig->desk, &note->item);
+}
+
+static void answer_pivot(struct rig *rig)
+{
+	rig->fake.pivot->pivots[0]->verdict = VERDICT_OK;
+	rig->fake.pivot->pivots[0]->result = PIVOT_COMMITTED;
+	rig->fake.pivot->done(rig->fake.pivot);
 	assert_true(desk_collect(&rig->desk));
 }
 
@@ -150,12 +198,80 @@ static void while_the_gate_can_not_ask_nothing_is_settled(void **state)
 	rig_fini(&rig);
 }
 
+/* Two connections: the answer of one comes when the loss of the other was seen. Its commit is as good as the last one,
+ * and may be as lost. */
+static void a_commit_that_is_heard_late_is_asked_for_as_well(void **state)
+{
+	static const struct uuid late = {{3}};
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig);
+	desk_note_commit(&rig.desk, &late);
+	desk_pump(&rig.desk);
+	answer(&rig, &last_commit, VERDICT_OK, LEDGER_COMMITTED);
+	desk_pump(&rig.desk);
+	answer(&rig, &late, VERDICT_OK, LEDGER_ABSENT);
+	assert_true(rig.desk.has_gone_back);
+	rig_fini(&rig);
+}
+
+static void a_late_commit_that_is_found_opens_the_gate(void **state)
+{
+	static const struct uuid late = {{3}};
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig);
+	desk_note_commit(&rig.desk, &late);
+	desk_pump(&rig.desk);
+	answer(&rig, &last_commit, VERDICT_OK, LEDGER_COMMITTED);
+	desk_pump(&rig.desk);
+	answer(&rig, &late, VERDICT_OK, LEDGER_COMMITTED);
+	desk_pump(&rig.desk);
+	answer(&rig, &in_doubt, VERDICT_OK, LEDGER_ABORTED);
+	assert_int_equal(rig.waiter.n_done, 1);
+	assert_int_equal(uuid_compare(&rig.desk.last_commit, &late), 0); /* the newest that it heard of */
+	rig_fini(&rig);
+}
+
+/* The pivot was out before the outage, and its answer comes when the gate has opened again. */
+static void an_answer_of_before_shuts_the_gate_again(void **state)
+{
+	struct pivot_note note = {.rig = NULL};
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig);
+	rig.desk.is_suspect = false;
+	note.rig = &rig;
+	push_pivot(&rig, &note);
+	desk_pump(&rig.desk);
+	assert_non_null(rig.fake.pivot);
+	answer(&rig, &in_doubt, VERDICT_OK, LEDGER_ABORTED);
+	desk_note_verdict(&rig.desk, VERDICT_OUTAGE);
+	desk_pump(&rig.desk);
+	answer(&rig, &last_commit, VERDICT_OK, LEDGER_COMMITTED);
+	assert_false(rig.desk.is_suspect);
+	answer_pivot(&rig);
+	assert_true(rig.desk.is_suspect);
+	desk_pump(&rig.desk);
+	answer(&rig, &last_commit, VERDICT_OK, LEDGER_COMMITTED);
+	desk_pump(&rig.desk);
+	answer(&rig, &of_pivot, VERDICT_OK, LEDGER_ABSENT);
+	assert_true(rig.desk.has_gone_back);
+	rig_fini(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_doubt_is_settled_after_the_last_commit_was_found),
 		cmocka_unit_test(a_server_that_went_back_settles_no_doubt),
 		cmocka_unit_test(while_the_gate_can_not_ask_nothing_is_settled),
+		cmocka_unit_test(a_commit_that_is_heard_late_is_asked_for_as_well),
+		cmocka_unit_test(a_late_commit_that_is_found_opens_the_gate),
+		cmocka_unit_test(an_answer_of_before_shuts_the_gate_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

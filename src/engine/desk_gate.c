@@ -1,0 +1,189 @@
+#include "desk_gate.h"
+
+#include "base/mutant.h"
+#include "engine/desk_slots.h"
+
+#include <string.h>
+
+void desk_note_verdict(struct desk *desk, enum verdict verdict)
+{
+	if ((verdict != VERDICT_OUTAGE && verdict != VERDICT_DOUBT) || MUTANT(gate_open))
+		return;
+	desk->n_suspicions++;
+	desk->is_suspect = !uuid_is_nil(&desk->last_commit);
+}
+
+/* A row that a shorter time has deleted doesn't come back with a longer one: nobody may take it for a lost commit. */
+void desk_reconfigure(struct desk *desk, const struct desk_config *config)
+{
+	desk->config = *config;
+	if (config->keep_ms < desk->last_keep_ms)
+		desk->last_keep_ms = config->keep_ms;
+}
+
+static void desk_remember_commit(struct desk *desk, const struct uuid *saga)
+{
+	desk->last_commit = *saga;
+	desk->last_keep_ms = desk->config.keep_ms;
+	desk->last_commit_ns = desk->now->mono_ns; /* not the wall's clock: that may be set */
+}
+
+/* The answer of a pivot that was out during an outage may come after it: from the server of before, which may have lost
+ * it, or from one that went back and takes new ones, too. So it proves nothing, and is asked for beside the last. */
+void desk_note_commit(struct desk *desk, const struct uuid *saga)
+{
+	bool is_late = desk->is_suspect || desk->is_of_before;
+
+	if (!is_late || uuid_is_nil(&desk->last_commit)) {
+		desk_remember_commit(desk, saga);
+	} else if (!desk->is_late_noted) {
+		MUST(desk->n_late_commits <= desk->slots->n_pivots);
+		desk->slots->late_commits[desk->n_late_commits++] = *saga;
+		desk->is_late_noted = true;
+	}
+	desk->is_suspect = is_late;
+}
+
+/* True: there is one more to ask for. */
+static bool desk_take_late_commit(struct desk *desk)
+{
+	struct uuid *late = desk->slots->late_commits;
+
+	if (desk->n_late_commits == 0)
+		return false;
+	desk_remember_commit(desk, &late[0]);
+	memmove(late, late + 1, --desk->n_late_commits * sizeof(*late));
+	return true;
+}
+
+/* Who is in doubt must hear at once that nobody can say: its client's deadline doesn't wait for the gate's backoff. */
+bool desk_gate_tell_settles(struct desk *desk)
+{
+	struct list settles, *node;
+	bool any = false;
+
+	if (!desk->is_suspect || desk->is_gate_out || desk->gate_timer.place == 0)
+		return false;
+	list_init(&settles);
+	list_splice(&settles, &desk->settles);
+	while ((node = list_take_first(&settles)) != NULL) {
+		struct settle_item *settle = desk_settle_of(node);
+
+		settle->is_waiting = false;
+		settle->verdict = desk->shut_verdict;
+		settle->err = desk->shut_err;
+		settle->done(settle);
+		any = true;
+	}
+	return any;
+}
+
+/* Whatever waits hears what the gate heard: their own retries and deadlines decide what to do about it. Only the gate's
+ * own request is in doubt; what waits was never sent. */
+static void desk_fail_waiting(struct desk *desk, enum verdict verdict, const struct err *err)
+{
+	struct list reads, pivots, *node;
+
+	if (verdict == VERDICT_DOUBT)
+		verdict = VERDICT_OUTAGE;
+	desk->shut_verdict = verdict;
+	desk->shut_err = *err;
+	list_init(&reads);
+	list_init(&pivots);
+	list_splice(&reads, &desk->reads);
+	list_splice(&pivots, &desk->pivots);
+	list_splice(&pivots, &desk->suspects);
+	desk->n_reads = 0;
+	desk->n_pivots = 0;
+	while ((node = list_take_first(&reads)) != NULL) {
+		struct read_item *read =
+			container_of(container_of(node, struct batch_item, node), struct read_item, item);
+
+		read->is_waiting = false;
+		read->read.verdict = verdict;
+		read->read.err = *err;
+		read->done(read);
+	}
+	while ((node = list_take_first(&pivots)) != NULL) {
+		struct pivot_item *pivot =
+			container_of(container_of(node, struct batch_item, node), struct pivot_item, item);
+
+		pivot->is_waiting = false;
+		pivot->is_batched = false;
+		pivot->is_death = false;
+		pivot->pivot.verdict = verdict;
+		pivot->pivot.err = *err;
+		pivot->started(pivot);
+		pivot->done(pivot);
+	}
+	(void)desk_gate_tell_settles(desk); /* those that came while the gate asked */
+}
+
+static void desk_on_gate(struct settle_item *settle)
+{
+	struct desk *desk = container_of(settle, struct desk, gate);
+	struct err err = settle->err;
+	enum verdict verdict = settle->verdict;
+
+	desk->is_gate_out = false;
+	if (verdict == VERDICT_OK && desk->is_gate_stale)
+		return; /* the next pump asks again */
+	if (verdict == VERDICT_OK && settle->settle.row.outcome == LEDGER_COMMITTED) {
+		desk->gate_tries = 0;
+		desk->is_suspect = desk_take_late_commit(desk);
+		desk->has_gone_back = desk->has_gone_back && desk->is_suspect;
+		return;
+	}
+	if (verdict == VERDICT_OK) {
+		desk->has_gone_back = true;
+		verdict = VERDICT_MISCONFIGURED;
+		(void)err_set(&err, 0,
+			      "PostgreSQL has lost a commit that it had confirmed (failover to a lagging replica, or a "
+			      "restore?); bring the right server back, or restart sagad to accept what is there");
+	}
+	desk->gate_tries++;
+	timers_set(desk->timers, &desk->gate_timer,
+		   desk->now->mono_ns + backoff_wait_ns(&desk->config.background, desk->gate_tries, desk->rng));
+	desk_fail_waiting(desk, verdict, &err);
+}
+
+/* A connection that was lost in idleness is an outage as well. */
+static void desk_look_lost(struct desk *desk)
+{
+	if (desk->n_lost == desk->truth->n_lost)
+		return;
+	desk->n_lost = desk->truth->n_lost;
+	desk_note_verdict(desk, VERDICT_OUTAGE);
+	desk->is_gate_stale = desk->is_gate_out;
+}
+
+/* True: more than the gate's own question may go out. */
+bool desk_gate_is_open(struct desk *desk)
+{
+	if (!desk->is_open)
+		return false;
+	desk_look_lost(desk);
+	if (desk->is_suspect && desk->now->mono_ns - desk->last_commit_ns > desk->last_keep_ms / 2 * NS_PER_MS)
+		desk->is_suspect = desk_take_late_commit(desk); /* its row may have been deleted for its age */
+	if (!desk->is_suspect)
+		return true;
+	if (!desk->is_gate_out && desk->gate_timer.place == 0) {
+		desk->is_gate_out = true;
+		desk->is_gate_stale = false;
+		desk->gate.settle = (struct truth_settle){.saga = desk->last_commit};
+		desk_push_settle(desk, &desk->gate);
+	}
+	return false;
+}
+
+static void desk_on_gate_timer(struct timer *timer)
+{
+	(void)timer; /* the pump that follows looks again */
+}
+
+void desk_gate_init(struct desk *desk)
+{
+	batch_item_init(&desk->gate.item);
+	desk->gate.done = desk_on_gate;
+	desk->gate_timer.fire = desk_on_gate_timer;
+}
