@@ -397,6 +397,20 @@ static bool is_shown_before(const struct troubles *troubles, uint32_t i)
 	return false;
 }
 
+/* Parked work is shown with its id, which `sagactl sagas show` asks for. */
+static void put_document(struct buf *out, const struct meter_failure *failure)
+{
+	char id[UUID_TEXT_BYTES];
+
+	put(out, "<span>");
+	put_text(out, failure->document_id);
+	if (!uuid_is_nil(&failure->saga)) {
+		uuid_format(&failure->saga, id);
+		buf_append_format(out, " <small>%s</small>", id);
+	}
+	put(out, "</span> ");
+}
+
 /* The documents of this trouble. */
 static void put_documents(struct buf *out, const struct troubles *troubles, uint32_t first)
 {
@@ -408,9 +422,7 @@ static void put_documents(struct buf *out, const struct troubles *troubles, uint
 		n++;
 		if (n > DOCUMENTS_SHOWN)
 			continue;
-		put(out, "<span>");
-		put_text(out, troubles->at[i]->document_id);
-		put(out, "</span> ");
+		put_document(out, troubles->at[i]);
 	}
 	if (n > DOCUMENTS_SHOWN)
 		buf_append_format(out, "<small>and %" PRIu32 " more</small>", n - DOCUMENTS_SHOWN);
@@ -448,7 +460,9 @@ static void page_parked(struct buf *out, const struct ops_view *view)
 	struct troubles troubles = {.n = view->meter.n_parked_kept};
 
 	buf_append_format(
-		out, "<section id=\"parked\"%s><h2>Parked <small>tried rarely until the reason is gone</small></h2>",
+		out,
+		"<section id=\"parked\"%s><h2>Parked <small>tried rarely until the reason is gone; <code>sagactl "
+		"sagas retry --all</code> tries now</small></h2>",
 		troubles.n == 0 ? " hidden" : "");
 	for (uint32_t i = 0; i < troubles.n; i++)
 		troubles.at[i] = &view->meter.parked[i];

@@ -207,15 +207,17 @@ def test_compensating(ward, world):
 
 def test_parked(ward, through):
     proxies, environ = through
-    daemon = ward.daemon({"timeouts.park_after": "1s", "timeouts.parked_retry": "1s"}, environ)
+    daemon = ward.daemon({"timeouts.park_after": "1s", "timeouts.parked_retry": "10min"}, environ)
     with daemon.jobs() as client:
         assert client.put(document("old")).outcome == "committed"
         with ward.expect("SagadParked", store="qdrant"):
             proxies["qdrant"].refuse()
             assert client.delete("old").outcome == "deleted"
-        parked = Operations(daemon).text("/")
-        assert "old" in parked and "not reached" in parked
+        parked = ctl(daemon, "sagas", "list", "--state=parked")
+        assert "old" in parked and "qdrant" in parked, parked
+        assert "not reached" in Operations(daemon).text("/")
         proxies["qdrant"].passes()
+        ctl(daemon, "sagas", "retry", "--store=qdrant")
         ward.ends("SagadParked")
     assert daemon.stats()["parked"] == 0 and "no longer parked: done" in daemon.log()
 

@@ -159,7 +159,7 @@ def test_a_saga_under_way_is_listed_with_the_store_it_waits_for(world):
         proxies["neo4j"].hold()
         with daemon.jobs() as client:
             client.send("document.put", **document("slow"))
-            row = eventually(lambda: next(iter(listed(daemon)), None))
+            row = eventually(lambda: next((each for each in listed(daemon) if each["step"] == "projecting"), None))
             assert (row["kind"], row["state"], row["step"]) == ("document", "running", "projecting"), row
             assert (row["document_id"], row["store"], row["op"]) == ("slow", "neo4j", "put"), row
             proxies["neo4j"].passes()
