@@ -354,6 +354,7 @@ int accepted_recover(struct engine *engine, const struct journal_job *found, str
 	struct request_fault fault;
 	struct engine_job job = {.is_delete = found->is_delete};
 	struct accepted *accepted;
+	enum lock_answer answer;
 
 	if (request_parse_job(found->job_json, found->is_delete, &engine->config.limits, &request, &fault) != 0) {
 		if (fault.code == CODE_INTERNAL)
@@ -376,7 +377,12 @@ int accepted_recover(struct engine *engine, const struct journal_job *found, str
 	if (uuid_compare(&found->id, &engine->last_id) > 0)
 		engine->last_id = found->id;
 	accepted_count(accepted);
-	accepted->is_locked = lock_take(&engine->documents, &accepted->lock, UINT32_MAX) == LOCK_HELD;
+	answer = lock_take(&engine->documents, &accepted->lock, UINT32_MAX);
+	if (answer == LOCK_NO_MEMORY) { /* without its place in the queue it would never run */
+		accepted_free(accepted);
+		return err_set(err, -ENOMEM, "out of memory for an accepted job");
+	}
+	accepted->is_locked = answer == LOCK_HELD;
 	return 0;
 }
 

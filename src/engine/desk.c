@@ -35,6 +35,8 @@ void desk_fini(struct desk *desk)
 {
 	struct list *node;
 
+	if (desk->truth == NULL)
+		return; /* never came to desk_init() */
 	while ((node = list_take_first(&desk->pays)) != NULL)
 		free(container_of(container_of(node, struct batch_item, node), struct pay_item, item));
 	/* The port was closed, so the request has ended; nobody has looked at it any more. */

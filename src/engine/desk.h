@@ -102,7 +102,7 @@ struct desk {
 /* 0 or -ENOMEM. The desk must not move afterwards; reserves its own timers. */
 int desk_init(struct desk *desk, struct truth *truth, const struct desk_config *config, struct timers *timers,
 	      struct rng *rng, const struct moment *now) WARN_UNUSED;
-void desk_fini(struct desk *desk);
+void desk_fini(struct desk *desk); /* of zeroes, too */
 
 void desk_push_read(struct desk *desk, struct read_item *read);
 void desk_push_pivot(struct desk *desk, struct pivot_item *pivot);
