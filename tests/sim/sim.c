@@ -239,7 +239,8 @@ static void run_safety(struct sim *sim)
 	chaos_end(sim);
 	clients_end(&sim->clients);
 	check_blocked(sim);
-	if (sim->current->is_dead || sim->current->stats.blocked != NULL ||
+	/* A journal may have failed at notes that nobody waits for: the next job would find out. */
+	if (sim->current->is_dead || sim->current->journal.has_failed || sim->current->stats.blocked != NULL ||
 	    (sim->n_gone_back > 0 && !sim->facts.is_violated))
 		restart_now(sim, sim->current->journal.disk);
 	if (!sim->facts.is_violated)
