@@ -304,7 +304,12 @@ inline halt(d)
 #else
 #define IS_LOCKED(s, d) (own[OTHER(s)] == d && IS_ACTIVE(OTHER(s)))
 #endif
-#define MAY_START(s, d) (ph[d] == RUNNING && st[s] == IDLE && !IS_LOCKED(s, d))
+#ifdef ONE_SAGA
+#define TAKES_PART(s) (s == 1)
+#else
+#define TAKES_PART(s) true
+#endif
+#define MAY_START(s, d) (ph[d] == RUNNING && st[s] == IDLE && TAKES_PART(s) && !IS_LOCKED(s, d))
 
 inline saga_begins(s, d) /* the document's lock is granted */
 {
