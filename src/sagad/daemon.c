@@ -289,7 +289,8 @@ static void greet_store(struct daemon *daemon, uint32_t index)
 	if (item->req.verdict == VERDICT_OK)
 		log_info(daemon->log, "%s is up: %s at %s", item->name, status.version, status.endpoint);
 	else
-		log_warn(daemon->log, "%s can't be used yet: %s (%s)", item->name, item->req.err.text, status.endpoint);
+		log_with(daemon->log, LOG_WARN_LEVEL, LOG_STORE_FAILED, LOG_FIELDS({"store", str_of(item->name)}),
+			 "%s can't be used yet: %s (%s)", item->name, item->req.err.text, status.endpoint);
 }
 
 static void daemon_greeted(struct survey *survey)

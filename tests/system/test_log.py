@@ -142,6 +142,16 @@ def test_repeats_are_summed_up_and_none_is_lost(through):
     assert {(line["code"], line["store"]) for line in sums} == {("store_unavailable", "redis")}
 
 
+def test_trouble_with_a_store_bears_its_name(through):
+    daemon, proxies = through
+    with daemon.jobs() as client:
+        assert client.put(document("before")).outcome == "committed"
+        proxies["postgresql"].refuse()
+        client.put(document("during"))
+    eventually(lambda: lines(daemon, "is down:"), 10)
+    assert {line["store"] for line in lines(daemon, "is down:")} == {"postgresql"}
+
+
 def test_json_lines_are_json(through):
     daemon, proxies = through
     configure(daemon, {"log.format": "json"})

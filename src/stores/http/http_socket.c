@@ -53,8 +53,10 @@ static struct http_socket *http_socket_begin(struct http_client *client, curl_so
 		rc = uv_poll_init_socket(client->loop, &sock->poll, fd);
 	if (rc != 0) {
 		/* The transfer isn't lost silently: its time-out ends it. */
-		log_error(client->log, "%s %s: a connection can't be watched: %s", client->config.store,
-			  client->endpoint, uv_strerror(rc));
+		log_with(client->log, LOG_ERROR_LEVEL, LOG_STORE_FAILED,
+			 LOG_FIELDS({"store", str_of(client->config.store)}),
+			 "%s %s: a connection can't be watched: %s", client->config.store, client->endpoint,
+			 uv_strerror(rc));
 		free(sock);
 		return NULL;
 	}

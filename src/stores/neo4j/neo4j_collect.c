@@ -55,7 +55,8 @@ static void neo4j_collect_done(struct http_req *http)
 				  ? neo4j->collect_interval_ms
 				  : neo4j_collect_rest_ms(neo4j);
 	else if (!neo4j->has_collect_failed && !neo4j->is_closing)
-		log_warn(neo4j->log, "neo4j: entities that nothing mentions any more stay for now: %s", err.text);
+		log_with(neo4j->log, LOG_WARN_LEVEL, LOG_STORE_FAILED, LOG_FIELDS({"store", str_of("neo4j")}),
+			 "neo4j: entities that nothing mentions any more stay for now: %s", err.text);
 	neo4j->has_collect_failed = verdict != VERDICT_OK;
 	neo4j_collect_arm(neo4j, wait_ms);
 }

@@ -321,7 +321,8 @@ void pg_conn_lose(struct pg_conn *conn, enum verdict verdict, const char *why)
 	conn->last_error = kept;
 	pg_conn_disconnect(conn);
 	pg_conn_move(conn, PG_CONN_DOWN);
-	log_warn(conn->shared->log, "postgres: connection %s is down: %s; next try in %llu ms", conn->name, kept.text,
+	log_with(conn->shared->log, LOG_WARN_LEVEL, LOG_STORE_FAILED, LOG_FIELDS({"store", str_of("postgresql")}),
+		 "postgres: connection %s is down: %s; next try in %llu ms", conn->name, kept.text,
 		 (unsigned long long)wait_ms);
 	pg_conn_later(conn, wait_ms);
 	if (conn->exchange != NULL)

@@ -227,7 +227,8 @@ static void on_replied(void *owner, const redisReply *reply)
 		conn_on_reply(conn, reply);
 	} else {
 		(void)err_set(&err, -EPROTO, "an answer that nobody asked for");
-		log_warn(conn->log, "redis %s: %s; the connection is given up", conn->target->endpoint, err.text);
+		log_with(conn->log, LOG_WARN_LEVEL, LOG_STORE_FAILED, LOG_FIELDS({"store", str_of("redis")}),
+			 "redis %s: %s; the connection is given up", conn->target->endpoint, err.text);
 		conn_fail(conn, VERDICT_OUTAGE, &err);
 	}
 }
