@@ -480,6 +480,19 @@ def refuse_after_the_pivot(proxies, store):
     threading.Thread(target=strike, daemon=True).start()
 
 
+def test_a_debt_that_was_paid_stays_paid_when_postgresql_is_killed(world, daemon, client, table):
+    """Nobody would pay it again before the next start of the daemon."""
+    name = "paid postgresql"
+    assert_works(world, daemon, name)
+    answer = client.put(document(name, mark="2"))
+    count = "SELECT count(*) FROM sagad_debts"
+    eventually(lambda: world.readers.postgres.execute(count).fetchone() == (0,), 10, pause_s=0)
+    world.store("postgresql").kill()
+    world.start("postgresql")
+    world.assert_whole(daemon, timeout_s=20)
+    table.add("postgresql", "killed just after a debt was paid", told(answer), world.holdings(name))
+
+
 @pytest.mark.parametrize("store", PROJECTIONS)
 def test_delete_while_a_projection_is_down_is_owed(world, daemon, client, table, proxies, store):
     name = f"delete {store}"

@@ -13,8 +13,9 @@
 
 #define PRUNE_ROWS 5000
 
-/* A payment that a crash of the server forgets is made again, and removing twice does no harm: no need to wait for the
- * disk. */
+/* For old rows of the ledger: those that a crash of the server brings back are deleted the next time. A payment waits
+ * for the disk as a pivot does: the debt would come back, and nobody would pay it before the next start of the daemon.
+ */
 static const char sql_relaxed[] = "SELECT set_config('synchronous_commit', 'off', true)";
 
 static const char sql_pay[] = "DELETE FROM sagad_debts b USING unnest($1, $2, $3) AS p(store, op, saga) "
@@ -68,8 +69,7 @@ static void pg_debts_start_pay(struct pg_job *job)
 	struct pg_script script;
 
 	pg_script_init(&script);
-	(void)pg_script_add(&script, "BEGIN"); /* without parameters, as the next and COMMIT */
-	(void)pg_script_add(&script, sql_relaxed);
+	(void)pg_script_add(&script, "BEGIN"); /* without parameters, as COMMIT */
 	pg_debts_add_keys(pg_script_add(&script, MUTANT(debt_paid_by_document) ? SQL_PAY_BY_DOCUMENT : sql_pay),
 			  job->req.pay);
 	(void)pg_script_add(&script, "COMMIT");

@@ -146,7 +146,7 @@ class World:
         def is_whole():
             report = self.compare(jobs, partial)
             assert not report.differences, report.text()
-            assert report.owed == 0
+            assert report.owed == 0, f"{report.owed} debts of PostgreSQL's are left, and the daemon has nothing to do"
             left = [what for found in report.collectable.values() for what in found if not what.startswith(FENCES)]
             assert not left, f"not collected: {left[:5]}"
             return report
