@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sqlite3.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +23,7 @@ struct fault_file {
 	sqlite3_file base;
 	struct undo *undo; /* the latest first */
 	sqlite3_file *real;
-	max_align_t real_bytes[];
+	int64_t real_bytes[]; /* SQLite aligns to 8 */
 };
 
 static sqlite3_vfs fault_vfs;
