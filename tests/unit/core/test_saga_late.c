@@ -121,12 +121,45 @@ static void only_an_overwrite_owes_and_only_what_its_stores_need(void **state)
 	assert_false(saga_owes(&saga, 2, SAGA_ACT_PUBLISH));
 }
 
+static void a_refusal_past_the_deadline_is_not_recorded_any_more(void **state)
+{
+	struct saga_plan plan = plan_put();
+	struct saga saga;
+
+	(void)state;
+	plan.has_key = true;
+	saga = begin_pivoting(plan, something);
+	(void)FEED(&saga, .kind = SAGA_EV_DEADLINE);
+	assert_string_equal(FEED(&saga, .kind = SAGA_EV_PIVOT, .is_conflict = true), "clean(7) answer unlock");
+	assert_int_equal(saga.failure.code, CODE_CONFLICT);
+}
+
+static void a_death_without_words_is_blamed_in_ours(void **state)
+{
+	struct saga_plan plan = plan_put();
+	struct saga_event event = {.kind = SAGA_EV_APPLIED, .store = 1, .verdict = SAGA_DOUBT, .is_death = true};
+	struct saga_actions actions = {.n = 0};
+	struct saga saga;
+
+	(void)state;
+	plan.max_tries = 1;
+	saga = begin_projecting(plan, nothing);
+	saga_step(&saga, &event, &actions);
+	assert_string_equal(render(&actions), "clean(7) answer unlock");
+	assert_int_equal(saga.failure.code, CODE_STORE_REFUSED);
+	assert_int_equal(saga.failure.tries, 1);
+	assert_string_equal(saga.failure.err.text,
+			    "its process has not survived this document; don't send it again as it is: ");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_failure_without_words_keeps_none_of_an_older_one),
 		cmocka_unit_test(what_comes_too_late_changes_nothing),
 		cmocka_unit_test(a_second_reading_is_not_taken),
+		cmocka_unit_test(a_refusal_past_the_deadline_is_not_recorded_any_more),
+		cmocka_unit_test(a_death_without_words_is_blamed_in_ours),
 		cmocka_unit_test(waits_that_are_not_needed_any_more_do_nothing),
 		cmocka_unit_test(a_wait_for_a_reading_ends_with_the_reading),
 		cmocka_unit_test(what_was_handed_over_or_done_is_not_counted_again),
