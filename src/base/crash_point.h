@@ -39,11 +39,12 @@
 	X(JOURNAL_SCHEMA_COMMIT, "journal.schema.commit")                                                              \
 	X(JOURNAL_SCHEMA_AFTER, "journal.schema.after")                                                                \
 	X(JOURNAL_BATCH_BEFORE, "journal.batch.before")   /* records wait, the transaction isn't begun */              \
-	X(JOURNAL_INTENT_BEFORE, "journal.intent.before") /* in an open transaction; so are the next five */           \
+	X(JOURNAL_INTENT_BEFORE, "journal.intent.before") /* in an open transaction; so are the next six */            \
 	X(JOURNAL_ABORTED_BEFORE, "journal.aborted.before")                                                            \
 	X(JOURNAL_CLOSE_BEFORE, "journal.close.before")                                                                \
 	X(JOURNAL_ACCEPT_BEFORE, "journal.accept.before")                                                              \
 	X(JOURNAL_JOB_END_BEFORE, "journal.job-end.before")                                                            \
+	X(JOURNAL_RESOLVED_BEFORE, "journal.resolved.before")                                                          \
 	X(JOURNAL_PRUNE_BEFORE, "journal.prune.before")                                                                \
 	X(JOURNAL_COMMIT_BEFORE, "journal.commit.before")                                                              \
 	X(JOURNAL_COMMIT_AFTER, "journal.commit.after") /* durable, and the loop hasn't heard of it */                 \

@@ -163,7 +163,7 @@ static int put_resolved(struct journal_db *db, const struct journal_req *req, st
 	sqlite3_stmt *statement = db->statements[JOURNAL_DB_PUT_RESOLVED];
 	int rc;
 
-	/* no crash point: in the batch's transaction, which has its own */
+	CRASH_POINT(JOURNAL_RESOLVED_BEFORE);
 	bind_uuid(statement, 1, &req->saga);
 	bind_str(statement, 2, req->document_id);
 	bind_text(statement, 3, req->work);

@@ -240,10 +240,34 @@ class Outage(Scenario):
         self.proxy.refuse()
         try:
             bench.talk(jobs)
+            self.while_out(bench)
             if not bench.await_death(QUIET_S):
                 bench.stop()
         finally:
             self.proxy.passes()
+
+    def while_out(self, bench: Bench) -> None:
+        """What is done once the clients have their answers."""
+
+
+class Resolved(Outage):
+    """The same, and an operator declares what the store owes to be settled: nothing had reached it."""
+
+    name = "resolved"
+    settings = {"timeouts.park_after": "100ms"}
+    only = ("journal.", "answer.")
+
+    def existing(self, tag: str) -> list[str]:
+        return []
+
+    def jobs(self, bench: Bench, tag: str) -> list[Job]:
+        return [bench.job(f"{tag} a", content(f"{tag} a"))]
+
+    def while_out(self, bench: Bench) -> None:
+        with contextlib.suppress(OSError), bench.daemon.admin() as client:
+            rows = eventually(lambda: client.call("saga.list", state="parked").result["sagas"], START_S)
+            for row in rows:
+                client.call("saga.resolve", id=row["id"], reason="the store is gone for good")
 
 
 class HandOver(Scenario):
@@ -325,7 +349,7 @@ class TakeOver(Scenario):
 
 ALL = {scenario.name: scenario for scenario in (
     FirstStart(), Start(), Put(), Overwrite(), Delete(), Accepted(), Refusal(), Batch(), InDoubt(), Outage(),
-    HandOver(), HandOverOlder(), TakeOver())}
+    Resolved(), HandOver(), HandOverOlder(), TakeOver())}
 
 # Crashes whose recovery is crashed again at every point: nothing committed, committed and not published, an abort
 # under way, accepted jobs, many at once.
