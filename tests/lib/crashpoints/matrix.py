@@ -111,9 +111,10 @@ def proofs() -> list[Task]:
     return [Proof(mutant, Crash.parse(text)) for mutant, text in SEEDED.items()]
 
 
-def lives() -> list[Counted]:
-    """What must be counted before crashes can be chosen."""
-    return [Counted(name, None) for name in ALL] + [Counted(name, first) for name, first in RECOVERIES]
+def lives(scenarios: list[str] | None = None) -> list[Counted]:
+    """What must be counted before crashes of these scenarios (None: of all) can be chosen."""
+    found = [Counted(name, None) for name in ALL] + [Counted(name, first) for name, first in RECOVERIES]
+    return [life for life in found if scenarios is None or life.scenario in (*scenarios, "start")]
 
 
 def choose(counted: Iterable[Counted]) -> list[Crash]:

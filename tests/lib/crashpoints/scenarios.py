@@ -254,7 +254,7 @@ class Resolved(Outage):
     """The same, and an operator declares what the store owes to be settled: nothing had reached it."""
 
     name = "resolved"
-    settings = {"timeouts.park_after": "100ms"}
+    settings = {"timeouts.park_after": "1s"}
     only = ("journal.", "answer.")
 
     def existing(self, tag: str) -> list[str]:
