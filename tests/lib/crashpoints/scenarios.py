@@ -251,23 +251,29 @@ class Outage(Scenario):
 
 
 class Resolved(Outage):
-    """The same, and an operator declares what the store owes to be settled: nothing had reached it."""
+    """The same, and an operator gives an accepted job up, which may be done or not when the daemon crashes on it."""
 
     name = "resolved"
-    settings = {"timeouts.park_after": "1s"}
     only = ("journal.", "answer.")
 
     def existing(self, tag: str) -> list[str]:
         return []
 
     def jobs(self, bench: Bench, tag: str) -> list[Job]:
-        return [bench.job(f"{tag} a", content(f"{tag} a"))]
+        self.document = f"{tag} a"
+        return []
 
     def while_out(self, bench: Bench) -> None:
+        attempt = bench.record.sent(bench.job(self.document, content(self.document), wait="accepted"), "the operator")
+        bench.record.lost(attempt, "whatever is answered: it is given up")
         with contextlib.suppress(OSError), bench.daemon.admin() as client:
-            rows = eventually(lambda: client.call("saga.list", state="parked").result["sagas"], START_S)
-            for row in rows:
-                client.call("saga.resolve", id=row["id"], reason="the store is gone for good")
+            answer = client.answer(attempt.job.send(client))
+            client.call("saga.resolve", id=answer.result["job"], reason="the store is gone for good")
+
+    def revive(self, bench: Bench) -> None:
+        super().revive(bench)
+        bench.settle()
+        bench.talk([bench.job(self.document, None)])
 
 
 class HandOver(Scenario):
