@@ -17,16 +17,7 @@
 
 void neo4j_note(struct neo4j *neo4j, const struct http_req *http, enum verdict verdict, const struct err *err)
 {
-	struct store_status *status = &neo4j->status;
-
-	status->was_tried = true;
-	/* A document's own fault says that the store is well. */
-	status->is_up = verdict == VERDICT_OK || verdict == VERDICT_PERMANENT;
-	status->latency_ns = http->latency_ns;
-	if (verdict == VERDICT_OK)
-		err_clear(&status->last_error);
-	else
-		status->last_error = *err;
+	http_store_note(&neo4j->status, http, verdict, err);
 	/* Behind a lost connection may be another server, or the same one restored from a backup. */
 	if (http->outcome != HTTP_ANSWERED)
 		neo4j->is_checked = false;
@@ -201,25 +192,11 @@ static int neo4j_url_parse(const char *url, struct neo4j_url *out_url, struct er
 
 /* ---- making ---- */
 
-static uint32_t neo4j_or(uint32_t value, uint32_t fallback)
-{
-	return value != 0 ? value : fallback;
-}
-
 static int neo4j_check(const struct neo4j_config *config, const char *database, struct err *err)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
-	size_t len = strlen(database);
+	int rc = http_store_check_name("neo4j", "the database's name", database, 63, err);
 
-	/* It becomes part of a path. */
-	if (len > 63 || strspn(database, allowed) != len || database[0] == '.')
-		return err_set(err, -EINVAL,
-			       "neo4j: the database's name \"%.80s\" must be 1 to 63 letters, digits, '_', '-' or '.', "
-			       "and not begin with '.'",
-			       database);
-	if (config->connections > 64 || config->max_batch > 4096)
-		return err_set(err, -EINVAL, "neo4j: connections must be 1 to 64, max_batch 1 to 4096");
-	return 0;
+	return rc == 0 ? http_store_check_bounds("neo4j", config->connections, config->max_batch, err) : rc;
 }
 
 static int neo4j_make_client(struct neo4j *neo4j, uv_loop_t *loop, const struct neo4j_config *config, struct err *err)
@@ -244,7 +221,7 @@ static int neo4j_make_client(struct neo4j *neo4j, uv_loop_t *loop, const struct 
 			: config->user != NULL ? config->user
 					       : "neo4j",
 		.password = config->password,
-		.connect_timeout_ms = neo4j_or(config->connect_timeout_ms, 3000),
+		.connect_timeout_ms = http_store_or(config->connect_timeout_ms, 3000),
 		.idle_s = IDLE_S,
 		.max_idle = neo4j->store.max_requests + 1, /* one for the collector */
 		.reply_max_bytes = REPLY_MAX_BYTES,
@@ -256,13 +233,13 @@ static void neo4j_configure(struct neo4j *neo4j, const struct neo4j_config *conf
 {
 	neo4j->store.ops = &neo4j_ops;
 	neo4j->store.name = "neo4j";
-	neo4j->store.max_requests = neo4j_or(config->connections, 2);
-	neo4j->store.max_batch = neo4j_or(config->max_batch, 128);
+	neo4j->store.max_requests = http_store_or(config->connections, 2);
+	neo4j->store.max_batch = http_store_or(config->max_batch, 128);
 	neo4j->store.has_fences = true; /* tombstones */
 	neo4j->store.max_batch_bytes = config->max_batch_bytes != 0 ? config->max_batch_bytes : 1u << 20;
-	neo4j->admin_timeout_ns = (uint64_t)neo4j_or(config->admin_timeout_ms, 90000) * NS_IN_MS;
+	neo4j->admin_timeout_ns = (uint64_t)http_store_or(config->admin_timeout_ms, 90000) * NS_IN_MS;
 	neo4j->tombstone_ms = config->tombstone_ms != 0 ? config->tombstone_ms : 3600000;
-	neo4j->collect_interval_ms = neo4j_or(config->collect_interval_ms, 1000);
+	neo4j->collect_interval_ms = http_store_or(config->collect_interval_ms, 1000);
 	(void)snprintf(neo4j->path, sizeof(neo4j->path), "/db/%.63s/tx/commit", database);
 }
 

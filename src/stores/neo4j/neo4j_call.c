@@ -10,29 +10,22 @@ static void neo4j_call_end(struct neo4j_call *call)
 {
 	struct store_req *req = call->req;
 
-	/* Alone there is nobody to share with. */
-	req->is_shared = call->answer.is_shared && req->n_writes > 1;
-	req->is_cut = call->answer.verdict == VERDICT_DOUBT && call->http.outcome == HTTP_LOST && call->http.is_cut;
 	neo4j_body_fini(&call->body);
-	call->req = NULL;
-	req->done(req);
+	call->req = NULL; /* the slot is free: done() may submit the next */
+	http_store_end(req, &call->http, call->answer.verdict, call->answer.is_shared);
 }
 
 /* One verdict for all. */
 static void neo4j_call_end_all(struct neo4j_call *call)
 {
-	for (uint32_t i = 0; i < call->req->n_writes; i++) {
-		call->req->writes[i]->verdict = call->answer.verdict;
-		call->req->writes[i]->err = call->err;
-	}
+	http_store_give_all(call->req, call->answer.verdict, &call->err);
 	neo4j_call_end(call);
 }
 
 static void neo4j_call_send(struct neo4j_call *call, int body_rc)
 {
 	/* no crash point: neo4j_call_write() has one; the check only reads */
-	uint64_t used_ns = uv_hrtime() - call->begun_ns;
-	uint64_t left_ns = used_ns < call->req->timeout_ns ? call->req->timeout_ns - used_ns : 0;
+	uint64_t left_ns = http_store_left_ns(call->req, call->begun_ns);
 
 	if (body_rc == 0) {
 		neo4j_send(call->neo4j, &call->http, &call->body, left_ns);

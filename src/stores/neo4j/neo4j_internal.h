@@ -5,7 +5,7 @@
 
 #include "neo4j.h"
 #include "neo4j_codec.h"
-#include "stores/http/http.h"
+#include "stores/http/http_store.h"
 
 #include <stdbool.h>
 

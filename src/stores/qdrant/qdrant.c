@@ -18,38 +18,16 @@ static struct qdrant *qdrant_of(const struct store *store)
 	return container_of((struct store *)(uintptr_t)store, struct qdrant, store);
 }
 
-void qdrant_note(struct qdrant *qdrant, const struct http_req *http, enum verdict verdict, const struct err *err)
-{
-	struct store_status *status = &qdrant->status;
-
-	if (http->outcome == HTTP_SKIPPED)
-		return;
-	status->was_tried = true;
-	/* A document's own fault says that the store is well. */
-	status->is_up = verdict == VERDICT_OK || verdict == VERDICT_PERMANENT;
-	status->latency_ns = http->latency_ns;
-	if (verdict == VERDICT_OK)
-		err_clear(&status->last_error);
-	else
-		status->last_error = *err;
-}
-
 /* ---- a call ---- */
 
 static void qdrant_call_end(struct qdrant_call *call)
 {
 	struct store_req *req = call->req;
 
-	for (uint32_t i = 0; i < req->n_writes; i++) {
-		req->writes[i]->verdict = call->answer.verdict;
-		req->writes[i]->err = call->err;
-	}
-	/* Alone there is nobody to share with. */
-	req->is_shared = call->answer.is_shared && req->n_writes > 1;
-	req->is_cut = call->answer.verdict == VERDICT_DOUBT && call->http.outcome == HTTP_LOST && call->http.is_cut;
+	http_store_give_all(req, call->answer.verdict, &call->err);
 	qdrant_body_fini(&call->body);
-	call->req = NULL;
-	req->done(req);
+	call->req = NULL; /* the slot is free: done() may submit the next */
+	http_store_end(req, &call->http, call->answer.verdict, call->answer.is_shared);
 }
 
 static int qdrant_call_body(struct qdrant_call *call)
@@ -74,7 +52,6 @@ static int qdrant_call_body(struct qdrant_call *call)
 static void qdrant_call_next(struct qdrant_call *call)
 {
 	struct qdrant *qdrant = call->qdrant;
-	uint64_t used_ns = uv_hrtime() - call->begun_ns;
 	int rc;
 
 	qdrant_body_fini(&call->body);
@@ -90,7 +67,7 @@ static void qdrant_call_next(struct qdrant_call *call)
 	call->http.method = call->req->writes[0]->op == LEG_APPLY ? "PUT" : "POST";
 	call->http.path = call->req->writes[0]->op == LEG_APPLY ? qdrant->upsert_path : qdrant->remove_path;
 	call->http.body = (struct str){call->body.at, call->body.len};
-	call->http.timeout_ns = used_ns < call->req->timeout_ns ? call->req->timeout_ns - used_ns : 0;
+	call->http.timeout_ns = http_store_left_ns(call->req, call->begun_ns);
 	CRASH_POINT_IF(call->req->writes[0]->op == LEG_APPLY, QDRANT_APPLY_BEFORE);
 	CRASH_POINT_IF(call->req->writes[0]->op == LEG_REMOVE, QDRANT_REMOVE_BEFORE);
 	http_client_submit(qdrant->client, &call->http);
@@ -125,7 +102,7 @@ static void qdrant_call_done(struct http_req *http)
 	CRASH_POINT_IF(call->req->writes[0]->op == LEG_APPLY, QDRANT_APPLY_AFTER);
 	CRASH_POINT_IF(call->req->writes[0]->op == LEG_REMOVE, QDRANT_REMOVE_AFTER);
 	qdrant_call_judge(call);
-	qdrant_note(call->qdrant, http, call->answer.verdict, &call->err);
+	http_store_note(&call->qdrant->status, http, call->answer.verdict, &call->err);
 	if (call->answer.verdict != VERDICT_OK) {
 		qdrant_call_end(call);
 		return;
@@ -218,25 +195,11 @@ static const struct store_ops qdrant_ops = {
 
 /* ---- making ---- */
 
-static uint32_t qdrant_or(uint32_t value, uint32_t fallback)
-{
-	return value != 0 ? value : fallback;
-}
-
 static int qdrant_check(const struct qdrant_config *config, const char *collection, struct err *err)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
-	size_t len = strlen(collection);
+	int rc = http_store_check_name("qdrant", "the collection's name", collection, 255, err);
 
-	/* It becomes part of a path: no slash, no percent sign, and not "..". */
-	if (len > 255 || strspn(collection, allowed) != len || collection[0] == '.')
-		return err_set(err, -EINVAL,
-			       "qdrant: the collection's name \"%.80s\" must be 1 to 255 letters, digits, '_', '-' or "
-			       "'.', and not begin with '.'",
-			       collection);
-	if (config->connections > 64 || config->max_batch > 4096)
-		return err_set(err, -EINVAL, "qdrant: connections must be 1 to 64, max_batch 1 to 4096");
-	return 0;
+	return rc == 0 ? http_store_check_bounds("qdrant", config->connections, config->max_batch, err) : rc;
 }
 
 static int qdrant_make_client(struct qdrant *qdrant, uv_loop_t *loop, const struct qdrant_config *config,
@@ -253,7 +216,7 @@ static int qdrant_make_client(struct qdrant *qdrant, uv_loop_t *loop, const stru
 		.cert_file = config->cert_file,
 		.key_file = config->key_file,
 		.verify = http_verify_of(config->verify),
-		.connect_timeout_ms = qdrant_or(config->connect_timeout_ms, 3000),
+		.connect_timeout_ms = http_store_or(config->connect_timeout_ms, 3000),
 		.idle_s = IDLE_S,
 		.max_idle = qdrant->store.max_requests + 1, /* one for init and ping */
 		.reply_max_bytes = REPLY_MAX_BYTES,
@@ -273,13 +236,13 @@ static void qdrant_configure(struct qdrant *qdrant, const struct qdrant_config *
 {
 	qdrant->store.ops = &qdrant_ops;
 	qdrant->store.name = "qdrant";
-	qdrant->store.max_requests = qdrant_or(config->connections, 2);
-	qdrant->store.max_batch = qdrant_or(config->max_batch, 128);
+	qdrant->store.max_requests = http_store_or(config->connections, 2);
+	qdrant->store.max_batch = http_store_or(config->max_batch, 128);
 	qdrant->store.max_batch_bytes = config->max_batch_bytes != 0 ? config->max_batch_bytes : 8u << 20;
 	qdrant->limits.max_bytes = config->max_body_bytes != 0 ? config->max_body_bytes : 30u << 20;
-	qdrant->limits.max_points = qdrant_or(config->max_points, 2048);
+	qdrant->limits.max_points = http_store_or(config->max_points, 2048);
 	qdrant->limits.max_ids = 100000; /* 4 MB of ids */
-	qdrant->admin_timeout_ns = (uint64_t)qdrant_or(config->admin_timeout_ms, 30000) * NS_IN_MS;
+	qdrant->admin_timeout_ns = (uint64_t)http_store_or(config->admin_timeout_ms, 30000) * NS_IN_MS;
 	(void)snprintf(qdrant->collection, sizeof(qdrant->collection), "%s", collection);
 	(void)snprintf(qdrant->upsert_path, sizeof(qdrant->upsert_path), "/collections/%s/points?wait=true",
 		       qdrant->collection);

@@ -182,7 +182,7 @@ static void qdrant_admin_done(struct http_req *http)
 		verdict = http_verdict(http);
 	if (http->outcome != HTTP_ANSWERED)
 		err = http->err;
-	qdrant_note(admin->qdrant, http, verdict, &err);
+	http_store_note(&admin->qdrant->status, http, verdict, &err);
 	/* A mark is for later versions of sagad; servers before 1.16 have no collection metadata and refuse it. */
 	if (verdict == VERDICT_OK || (admin->stage == STAGE_MARK && http->outcome == HTTP_ANSWERED)) {
 		qdrant_admin_go_on(admin);

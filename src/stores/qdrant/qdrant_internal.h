@@ -4,7 +4,7 @@
 
 #include "qdrant.h"
 #include "qdrant_codec.h"
-#include "stores/http/http.h"
+#include "stores/http/http_store.h"
 
 struct qdrant;
 
@@ -35,9 +35,6 @@ struct qdrant {
 	void (*closed)(void *arg);
 	void *closed_arg;
 };
-
-/* Keeps what status() tells about an exchange. */
-void qdrant_note(struct qdrant *qdrant, const struct http_req *http, enum verdict verdict, const struct err *err);
 
 void qdrant_init(struct store *store, struct store_init_req *req);
 void qdrant_ping(struct store *store, struct store_init_req *req);
