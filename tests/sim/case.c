@@ -238,6 +238,8 @@ void case_print(const struct sim_case *at, struct buf *out)
 		buf_append_text(out, " --only-strikes ");
 		print_strikes(at, out);
 	}
+	if (at->shuffle != 0)
+		buf_append_format(out, " --shuffle %" PRIu64, at->shuffle);
 	if (at->without != 0) {
 		buf_append_text(out, " --without ");
 		print_without(at, out);

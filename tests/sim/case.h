@@ -33,6 +33,7 @@ struct case_log {
 struct sim_case {
 	uint64_t seed;
 	bool has_faults;
+	uint64_t shuffle; /* not 0: the same jobs and faults, and other delays */
 	uint64_t without; /* bit f: kind f is not in the mix */
 	bool has_jobs;    /* only `jobs` are asked for; otherwise all */
 	uint32_t *jobs;   /* numbers from 1, ascending; the case's */

@@ -36,6 +36,7 @@ enum {
 	OPTION_ONLY_JOBS,
 	OPTION_ONLY_STRIKES,
 	OPTION_WITHOUT,
+	OPTION_SHUFFLE,
 	OPTION_FULL_COVER,
 	OPTION_WHY,
 	OPTION_MUTANT,
@@ -59,6 +60,7 @@ static const struct argp_option option_table[] = {
 	 0},
 	{"only-strikes", OPTION_ONLY_STRIKES, "KIND:N", 0,
 	 "With --seed: only these strikes of faults, by kind and draw, separated by commas; or 'none'", 0},
+	{"shuffle", OPTION_SHUFFLE, "K", 0, "With --seed: the same jobs and faults with other delays (0)", 0},
 	{"without", OPTION_WITHOUT, "KIND,KIND", 0, "Leave these kinds of fault out", 0},
 	{"mutant", OPTION_MUTANT, "NAME", 0, "With this seeded bug (of a build with -Dmutants=true)", 0},
 	{"list-mutants", OPTION_LIST_MUTANTS, NULL, 0, "Print their names, where they are and what they do", 0},
@@ -118,6 +120,9 @@ static error_t parse_case_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPTION_SHRINK:
 		options->is_shrunk = true;
+		return 0;
+	case OPTION_SHUFFLE:
+		options->run.shuffle = parse_number(arg, 0, UINT64_MAX / 2, state);
 		return 0;
 	case OPTION_ONLY_JOBS:
 		return parse_list(case_parse_jobs, options, arg, state);

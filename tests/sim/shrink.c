@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define SHUFFLES      4
 #define CHILD_SECONDS 20 /* a run takes some milliseconds; one that never ends is a failure as well */
 
 /* How a case ended. */
@@ -34,6 +35,7 @@ struct shrinker {
 	struct account *account;
 	struct ending wanted;
 	uint32_t n_runs, max_runs;
+	uint64_t n_shuffles; /* tried so far */
 };
 
 /* ---- one run ---- */
@@ -113,19 +115,34 @@ static void cut_out(void *items, uint32_t *n, size_t size, uint32_t first, uint3
 	*n -= n_cut;
 }
 
+/* A smaller case runs otherwise, and may fail no more just for that: it gets some tries, each with other delays. */
+static int run_shuffled(struct shrinker *shrinker, struct sim_case *run, bool *out_is_same)
+{
+	struct ending ending;
+	int rc;
+
+	for (unsigned try = 0; try < SHUFFLES; try++) {
+		if (try > 0)
+			run->shuffle = ++shrinker->n_shuffles;
+		rc = run_case(shrinker, run, &ending);
+		*out_is_same = rc == 0 && is_same(&ending, &shrinker->wanted);
+		if (rc != 0 || *out_is_same)
+			return rc;
+	}
+	return 0;
+}
+
 /* Keeps the case without these if it fails like before; what never came to happen in it goes as well. */
 static int try_without(struct shrinker *shrinker, bool of_jobs, uint32_t first, uint32_t n_cut, bool *out_is_kept)
 {
 	struct sim_case smaller = case_copy(shrinker->at);
-	struct ending ending;
 	int rc;
 
 	if (of_jobs)
 		cut_out(smaller.jobs, &smaller.n_jobs, sizeof(*smaller.jobs), first, n_cut);
 	else
 		cut_out(smaller.strikes, &smaller.n_strikes, sizeof(*smaller.strikes), first, n_cut);
-	rc = run_case(shrinker, &smaller, &ending);
-	*out_is_kept = rc == 0 && is_same(&ending, &shrinker->wanted);
+	rc = run_shuffled(shrinker, &smaller, out_is_kept);
 	if (*out_is_kept) {
 		list_all(&smaller, &shrinker->account->log);
 		case_fini(shrinker->at);

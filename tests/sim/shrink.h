@@ -1,5 +1,6 @@
 /* A failing case made smaller: fewer jobs and fewer strikes of faults, as long as it fails in the same way (the same
- * invariant, or the same signal). Every attempt runs in a process of its own, so that one which aborts is a result like
+ * invariant, or the same signal). What is left out changes the moments of the rest, so each smaller case is tried with
+ * several sets of delays. Every attempt runs in a process of its own, so that one which aborts is a result like
  * any other. */
 #ifndef SAGAD_SIM_SHRINK_H
 #define SAGAD_SIM_SHRINK_H

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SHUFFLE_STEP    0x2545f4914f6cdd1du    /* any odd number */
 #define CACHE_LIFE_NS   (2 * 3600 * NS_PER_S)  /* longer than any cached value's */
 #define SETTLE_LIMIT_NS (12 * 3600 * NS_PER_S) /* a run that has not come to rest by then never does */
 
@@ -281,6 +282,7 @@ static void run_epilogue(struct sim *sim)
 
 void sim_run(struct sim *sim)
 {
+	sim->world.rng.state += sim->run->shuffle * SHUFFLE_STEP;
 	run_workload(sim);
 	if (!sim->facts.is_violated)
 		run_safety(sim);

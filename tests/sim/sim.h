@@ -33,7 +33,7 @@ struct sim {
 	struct event zombie_end;
 	struct event tick;
 	uint64_t n_ticks; /* of chaos */
-	bool is_safe;      /* no faults any more */
+	bool is_safe;     /* no faults any more */
 	uint32_t n_gone_back;
 	bool redis_saves; /* now and then what it holds; otherwise it forgets everything when it dies */
 	struct clients clients;

@@ -206,7 +206,7 @@ static void a_job_that_is_left_out_changes_no_other(void **state)
 {
 	struct sim_case whole = case_of_seed(3, false), part = case_of_seed(3, false);
 	struct sim *all, *some;
-	struct want a, b;
+	struct want a = {.doc = 0}, b = {.doc = 0};
 	const char *bad;
 
 	(void)state;

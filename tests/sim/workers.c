@@ -14,7 +14,7 @@
 
 #define JOBS_MAX    64
 #define SHRINKS_MAX 2    /* of each process: when everything fails, two are enough to look at */
-#define SHRINK_RUNS 1000 /* for each */
+#define SHRINK_RUNS 3000 /* for each */
 
 struct report {
 	uint64_t seed;
