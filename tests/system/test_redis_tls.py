@@ -138,10 +138,12 @@ def test_a_large_document_in_both_directions(world, start, serve, authority):
     large["content"] = "0123456789" * 400_000
     with daemon.jobs() as client:
         eventually(lambda: client.put(large).is_ok, 15)
-        assert all(answer.is_ok for answer in client.put_all([document(f"many-{n}") for n in range(200)]))
+        # Neo4j is given little to do: it is Redis that is to be kept busy.
+        many = client.put_all([document(f"many-{n}", n_entities=0) for n in range(100)], deadline_ms=60_000)
+        assert all(answer.is_ok for answer in many), [answer for answer in many if not answer.is_ok][:2]
     with server.client() as reader:
         assert len(reader.get("sagad:doc:{large}")) > 4_000_000
-        assert len(list(reader.scan_iter("sagad:doc:*"))) == 201
+        assert len(list(reader.scan_iter("sagad:doc:*"))) == 101
 
 
 @needs_tls
