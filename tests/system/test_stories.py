@@ -59,7 +59,7 @@ def test_story_01_vectors_fail_and_the_undo_is_killed(world, daemon, client, pro
     assert world.row("story 1") is None
     proxies["qdrant"].passes()
     daemon.start()
-    world.assert_whole(daemon)
+    world.assert_whole(daemon, timeout_s=20)
     world.assert_absent("story 1")
 
 
@@ -120,10 +120,11 @@ def test_story_04_deleted_in_the_database_and_the_vectors_stay(world, daemon, cl
 
 
 def test_story_05_nothing_is_left_over_for_another_document(world, daemon, client, proxies):
-    """The graph fails; the next document with the same entities has its own properties and relationships only."""
+    """The graph fails; the next document with the same entities has its own properties and relationships only. A connection
+    that ends with this document each time may be the store's fault or the document's: either is a fair answer."""
     proxies["neo4j"].arm("swallow", request=b"documents", until=b"errors", times=1000)
     answer = client.put(document("story 5 a", shared=["story 5"]))
-    assert answer.code == "store_unavailable" and answer.store == "neo4j"
+    assert answer.code in ("store_unavailable", "store_refused") and answer.store == "neo4j", answer
     proxies["neo4j"].passes()
     assert world.row("story 5 a") is None
     committed(client.put(document("story 5 b", shared=["story 5"])))
@@ -428,7 +429,7 @@ def test_story_24_a_shared_entity_outlives_its_first_document(world, ways):
 def test_story_25_a_row_that_nobody_can_read_does_not_stop_the_repair(world, store, op):
     """A debt of a store that isn't configured, or of an operation that this version doesn't know, stands before those of
     a deleted document: they are paid all the same, it stays, and the log names it."""
-    daemon = world.running(SETTINGS)
+    daemon = world.running(PATIENT)
     with daemon.jobs() as client:
         committed(client.put(document("story 25")))
         world.store("qdrant").stop()
