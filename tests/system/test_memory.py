@@ -1,6 +1,6 @@
-"""A daemon whose n-th allocation on the way of a job fails, for every third n until a job is through without: in its own
-code, in libuv, libpq, hiredis, libcurl, SQLite or yyjson, on the loop or on the journal's thread. Every time there is an
-answer, or the connection ends, or the daemon stops cleanly as docs/operations.md says; it never crashes, and what it
+"""A daemon whose n-th allocation on the way of a job fails, for every third n until a job is through without: in its
+own code, in libuv, libpq, hiredis, libcurl, SQLite or yyjson, on the loop or on the journal's thread. Every time there
+is an answer, or the connection ends, or the daemon stops cleanly as docs/operations.md says; it never crashes, and what it
 acknowledged is whole."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harness.documents import document
 
 # The sanitizers' own allocator can't be replaced, so this is the build that ships, whatever the other tests run.
 BUILD = CHECKOUT / "build/release"
-# 1: every allocation, which takes minutes, since the daemon starts again after each of libcurl's. 0: as the tests have it.
+# 1: every allocation, which takes minutes, since the daemon starts again after each of libcurl's. 0: as the tests are.
 STRIDE = int(os.environ.get("SAGAD_SCARCE_STRIDE", "0"))
 # Nothing at all, or the client's own fault, which it isn't.
 WRONG = ("silence", "invalid_field", "invalid_request", "parse_error", "store_refused")

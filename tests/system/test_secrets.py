@@ -1,5 +1,5 @@
-"""Secrets stay where they belong: while all that can fail fails, passwords and keys are looked for in whatever the daemon
-says or keeps: log, journal, answers, status page, metrics, configuration as shown, and a core dump."""
+"""Secrets stay where they belong: while all that can fail fails, passwords and keys are looked for in whatever the
+daemon says or keeps: log, journal, answers, status page, metrics, configuration as shown, and a core dump."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from harness import World, eventually
-from harness.daemon import Daemon, program
+from harness.daemon import CHECKOUT, Daemon, program
 from harness.documents import document
 from harness.operations import OPERATIONS, Operations
 
@@ -116,6 +116,11 @@ def test_secrets_while_connections_break(world: World) -> None:
         daemon.kill()
 
 
+def check_config(path: Path, environ: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+    command = [str(program("sagad")), "-c", str(path), "--check-config"]
+    return subprocess.run(command, capture_output=True, env={**os.environ, **environ}, check=False)
+
+
 def test_secrets_in_a_broken_configuration(world: World, tmp_path: Path) -> None:
     texts = [
         'redis: { password = "Hidden-1" pasword = "Hidden-2"; };',
@@ -127,12 +132,11 @@ def test_secrets_in_a_broken_configuration(world: World, tmp_path: Path) -> None
         path = tmp_path / "sagad.conf"
         path.write_text(text)
         path.chmod(0o600)
-        told = subprocess.run([str(program("sagad")), "-c", str(path), "--check-config"], capture_output=True, check=False)
+        told = check_config(path, {})
         assert told.returncode == 2, text
         assert_unseen(["Hidden-1", "Hidden-2"], {"what is wrong": told.stdout + told.stderr})
-    environ = {**os.environ, "REDIS_URL": "redis://:Hidden-1@host:port", "NEO4J_URL": "ftp://u:Hidden-2@host"}
     path.write_text("")
-    told = subprocess.run([str(program("sagad")), "-c", str(path), "--check-config"], capture_output=True, env=environ, check=False)
+    told = check_config(path, {"REDIS_URL": "redis://:Hidden-1@host:port", "NEO4J_URL": "ftp://u:Hidden-2@host"})
     assert told.returncode == 2
     assert_unseen(["Hidden-1", "Hidden-2"], {"what is wrong": told.stdout + told.stderr})
 
@@ -140,7 +144,8 @@ def test_secrets_in_a_broken_configuration(world: World, tmp_path: Path) -> None
 def test_secrets_of_a_daemon_that_works(world: World) -> None:
     daemon = world.running({**OPERATIONS, **FAST})
     with daemon.jobs() as client:
-        answers = [client.put(document(f"good {n}"), wait="accepted" if n % 2 else "committed").message for n in range(6)]
+        ways = ("committed", "accepted") * 3
+        answers = [client.put(document(f"good {n}"), wait=wait).message for n, wait in enumerate(ways)]
     assert_unseen(real_secrets(world), {**said(daemon), "answers": json.dumps(answers)})
     assert daemon.stop() == 0
 
@@ -150,7 +155,14 @@ def test_secrets_of_a_daemon_that_works(world: World) -> None:
 
 def crash(world: World, settings: dict[str, object]) -> tuple[bool, list[Path]]:
     """Ends a daemon by SIGABRT where a core dump may be as large as it likes: did the kernel write one, and where?"""
-    daemon = world.running(settings)
+    for earlier in world.daemons:
+        earlier.kill()
+    world.reset()
+    daemon = world.daemon({"schema.dims": 4, **settings})
+    daemon.build = CHECKOUT / "build/release"  # a sanitizer's dump would have all of its shadow memory in it
+    daemon.launch()
+    world.init(daemon)
+    daemon.wait_ready()
     limit = resource.RLIM_INFINITY
     resource.prlimit(daemon.process.pid, resource.RLIMIT_CORE, (limit, limit))
     os.kill(daemon.process.pid, signal.SIGABRT)
