@@ -202,19 +202,21 @@ static void restart_now(struct sim *sim, struct sim_disk *disk)
 /* A daemon that has seen a commit which PostgreSQL has lost since must notice, and take no more jobs. */
 static void check_blocked(struct sim *sim)
 {
-	const struct saga_fact *fact = facts_find(&sim->facts, &sim->current->last_commit);
+	const struct daemon *daemon = sim->current; /* its successor may accept what is there */
+	const struct saga_fact *fact = facts_find(&sim->facts, &daemon->last_commit);
 	uint64_t n_committed = sim->clients.n_committed;
 
-	if (sim->current->is_dead || fact == NULL || !fact->is_lost)
+	if (fact == NULL || !fact->is_lost)
 		return;
-	for (unsigned i = 0; i < 12 && !sim->facts.is_violated && !sim->current->is_dead; i++) {
-		if (sim->current->stats.blocked != NULL)
+	for (unsigned i = 0; i < 12 && !sim->facts.is_violated; i++) {
+		if (daemon->is_dead || daemon->stats.blocked != NULL)
 			return;
 		clients_probe(&sim->clients);
 		run_until(sim, sim->world.now_ns + 5 * NS_PER_S);
 	}
 	/* Refusing for another reason (too much background work, say) is as good. */
-	if (!sim->facts.is_violated && sim->current->stats.blocked == NULL && sim->clients.n_committed > n_committed)
+	if (!sim->facts.is_violated && !daemon->is_dead && daemon->stats.blocked == NULL &&
+	    sim->clients.n_committed > n_committed)
 		facts_violate(&sim->facts, 2, "PostgreSQL has lost commit %s, and admission goes on",
 			      trace_id(&fact->saga));
 }
