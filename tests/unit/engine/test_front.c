@@ -393,6 +393,40 @@ static void a_job_that_waits_here_tells_its_attempts(void **state)
 	assert_int_equal(rig.n_notes[JOURNAL_JOB_DONE], 1);
 }
 
+static void a_saga_is_asked_of_the_ledger(void **state)
+{
+	struct rig_query query = {.query = {.has_saga = true, .saga = {{5}}}};
+
+	(void)state;
+	rig_run(&rig);
+	rig.settled = LEDGER_ABORTED;
+	rig_ask(&rig, &query);
+	rig_answer(&rig);
+	assert_int_equal(query.query.code, CODE_NONE);
+	assert_int_equal(query.query.ledger.outcome, LEDGER_ABORTED);
+	assert_int_equal(query.query.ledger.saga.bytes[0], 5);
+	rig.verdicts[RIG_SETTLE] = VERDICT_OUTAGE;
+	rig_ask(&rig, &query);
+	rig_answer(&rig);
+	assert_int_equal(query.query.code, CODE_STORE_UNAVAILABLE);
+	assert_string_equal(query.query.err.text, "postgresql is ill");
+}
+
+static void a_deadline_beyond_the_longest_is_cut(void **state)
+{
+	struct rig_job job = {.job.options.deadline_ms = 3600 * 1000};
+
+	(void)state;
+	rig.config.max_deadline_ms = 500;
+	rig_run(&rig);
+	rig.is_held[RIG_READ] = true;
+	rig_submit(&rig, &job, a(), "a");
+	rig_wait(&rig, 400);
+	assert_int_equal(job.n_answers, 0);
+	rig_wait(&rig, 200);
+	expect_refusal(&job, CODE_DEADLINE_EXCEEDED, "preparing");
+}
+
 static void what_is_asked_at_the_end_gets_no_answer(void **state)
 {
 	struct rig_query query = {.query.document_id = str_of("a")};
@@ -429,6 +463,8 @@ int main(void)
 		RIG(before_postgresql_is_reached_only_the_journal_tells),
 		RIG(a_job_is_looked_up_in_the_journal),
 		RIG(a_job_that_waits_here_tells_its_attempts),
+		RIG(a_saga_is_asked_of_the_ledger),
+		RIG(a_deadline_beyond_the_longest_is_cut),
 		RIG(what_is_asked_at_the_end_gets_no_answer),
 	};
 
