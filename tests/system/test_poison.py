@@ -28,7 +28,7 @@ class Mortal:
     def _revive(self):
         # The port is free when the last of the dead one's connections is.
         with self.lock:
-            for _ in range(200):
+            for _ in range(1000):
                 try:
                     return self.store.start()
                 except StoreError:
