@@ -29,7 +29,7 @@
 	X(epoch_ignored, "engine/desk.c", "a daemon that was told of a newer owner goes on")                           \
 	X(epoch_unchecked, "tests/sim/fake_truth_call.c, stores/postgres/pg_pivot_codec.c",                            \
 	  "PostgreSQL lets an older daemon commit")                                                                    \
-	X(gate_open, "engine/desk_gate.c", "after an outage nobody looks for the last commit")                         \
+	X(gate_open, "engine/desk_gate.c", "after an outage that leaves no doubt nobody looks for the last commit")    \
 	X(id_not_renewed, "core/saga.c", "an id hours older than the version it replaces, a deleted one, is kept")     \
 	X(intent_closed_early, "engine/errand.c", "an abort's intent is closed before its second removal")             \
 	X(intent_not_awaited, "engine/run.c", "a slow journal's intent is taken for durable")                          \

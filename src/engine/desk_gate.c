@@ -7,7 +7,9 @@
 
 void desk_note_verdict(struct desk *desk, enum verdict verdict)
 {
-	if ((verdict != VERDICT_OUTAGE && verdict != VERDICT_DOUBT) || MUTANT(gate_open))
+	if (verdict != VERDICT_OUTAGE && verdict != VERDICT_DOUBT)
+		return;
+	if (MUTANT(gate_open) && verdict == VERDICT_OUTAGE && desk->n_suspicions == 0)
 		return;
 	desk->n_suspicions++;
 	desk->is_suspect = !uuid_is_nil(&desk->last_commit);
