@@ -108,6 +108,22 @@ static void what_is_not_parked_or_not_there_is_refused(void **state)
 	assert_int_equal(rig.n_notes[JOURNAL_RESOLVED], 0);
 }
 
+static void what_is_still_tried_is_refused(void **state)
+{
+	struct rig_job job = {0};
+	struct order order;
+
+	(void)state;
+	rig_run(&rig);
+	rig.stores[1].verdicts[LEG_APPLY] = VERDICT_PERMANENT;
+	rig.stores[0].verdicts[LEG_REMOVE] = VERDICT_TRANSIENT;
+	(void)rig_do(&rig, &job, documents_make("{\"id\":\"a\"," CHUNK "}"), "a");
+	resolve(&order, &job.outcome.saga, "qdrant");
+	rig_answer(&rig);
+	assert_string_equal(code_name(order.resolution.code), code_name(CODE_CONFLICT));
+	assert_int_equal(rig.n_notes[JOURNAL_RESOLVED], 0);
+}
+
 static void what_ends_meanwhile_is_not_settled(void **state)
 {
 	struct uuid saga = park_two();
@@ -205,6 +221,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		RIG(parked_work_is_settled_store_by_store),
 		RIG(what_is_not_parked_or_not_there_is_refused),
+		RIG(what_is_still_tried_is_refused),
 		RIG(what_ends_meanwhile_is_not_settled),
 		RIG(a_job_that_waits_for_its_next_attempt_ends_at_once),
 		RIG(a_job_under_way_ends_with_its_attempt),
