@@ -3,6 +3,7 @@
 
 #include "base/must.h"
 #include "base/mutant.h"
+#include "core/saga_verdict.h"
 
 #include <string.h>
 
@@ -77,29 +78,6 @@ static void saga_note_failure(struct saga *saga, enum code code, uint32_t store,
 		saga->failure.err = *err;
 	else
 		err_clear(&saga->failure.err);
-}
-
-/* The code that tells a client why this verdict ended its saga. */
-static enum code saga_code(enum saga_verdict verdict)
-{
-	switch (verdict) {
-	case SAGA_PERMANENT:
-		return CODE_STORE_REFUSED;
-	case SAGA_MISCONFIGURED:
-		return CODE_STORE_MISCONFIGURED;
-	case SAGA_OK:
-	case SAGA_TRANSIENT:
-	case SAGA_OUTAGE:
-	case SAGA_DOUBT:
-		return CODE_STORE_UNAVAILABLE;
-	}
-	MUST(!"a verdict that is none");
-	return CODE_INTERNAL;
-}
-
-static bool saga_is_hopeless(enum saga_verdict verdict)
-{
-	return verdict == SAGA_PERMANENT || verdict == SAGA_MISCONFIGURED;
 }
 
 /* ---- the ends ---- */
@@ -273,8 +251,8 @@ static void saga_on_read(struct saga *saga, const struct saga_event *event, stru
 		return;
 	}
 	saga->tries[SAGA_TRUTH]++;
-	saga_note_failure(saga, saga_code(event->verdict), SAGA_TRUTH, event->err);
-	if (saga_is_hopeless(event->verdict) || saga->tries[SAGA_TRUTH] >= saga->plan.max_tries)
+	saga_note_failure(saga, saga_verdict_code(event->verdict), SAGA_TRUTH, event->err);
+	if (saga_verdict_is_hopeless(event->verdict) || saga->tries[SAGA_TRUTH] >= saga->plan.max_tries)
 		saga_abort_untouched(saga, actions);
 	else
 		saga_wait(actions, SAGA_TRUTH, SAGA_ACT_READ, saga->tries[SAGA_TRUTH]);
@@ -325,10 +303,10 @@ static void saga_on_applied(struct saga *saga, const struct saga_event *event, s
 		saga->deaths[store]++;
 	else if (!(event->verdict == SAGA_DOUBT && event->is_batched))
 		saga->tries[store]++;
-	saga_note_failure(saga, saga_code(event->verdict), store, event->err);
+	saga_note_failure(saga, saga_verdict_code(event->verdict), store, event->err);
 	if (event->is_death && saga->deaths[store] >= saga->plan.max_tries)
 		saga_blame(saga, store, event->err, actions);
-	else if (saga_is_hopeless(event->verdict) || saga->tries[store] >= saga->plan.max_tries)
+	else if (saga_verdict_is_hopeless(event->verdict) || saga->tries[store] >= saga->plan.max_tries)
 		saga_clean(saga, actions);
 	else
 		saga_wait(actions, store, SAGA_ACT_APPLY, saga->tries[store] + saga->deaths[store]);
@@ -377,7 +355,7 @@ static void saga_on_owed(struct saga *saga, const struct saga_event *event, enum
 		*due &= ~BIT(store);
 		if (saga_owes(saga, store, op))
 			saga_act(actions, SAGA_ACT_PAID, store)->op = (uint32_t)op;
-	} else if (saga_is_hopeless(event->verdict) || ++*tries >= saga->plan.max_tries) {
+	} else if (saga_verdict_is_hopeless(event->verdict) || ++*tries >= saga->plan.max_tries) {
 		*left |= BIT(store);
 	} else {
 		saga_wait(actions, store, op, *tries);
@@ -406,8 +384,8 @@ static void saga_on_pivot_sent(struct saga *saga)
 static void saga_pivot_failed(struct saga *saga, const struct saga_event *event, struct saga_actions *actions)
 {
 	saga->tries[SAGA_TRUTH]++;
-	saga_note_failure(saga, saga_code(event->verdict), SAGA_TRUTH, event->err);
-	if (saga_is_hopeless(event->verdict) || saga->is_late || saga->tries[SAGA_TRUTH] >= saga->plan.max_tries) {
+	saga_note_failure(saga, saga_verdict_code(event->verdict), SAGA_TRUTH, event->err);
+	if (saga_verdict_is_hopeless(event->verdict) || saga->is_late || saga->tries[SAGA_TRUTH] >= saga->plan.max_tries) {
 		saga_clean(saga, actions);
 		return;
 	}

@@ -274,7 +274,7 @@ void reply_status(struct buf *out, const char *id_json, struct str document_id, 
 	reply_finish(&reply, out);
 }
 
-static const char *reply_job_name(enum job_state state)
+const char *reply_job_state_name(enum job_state state)
 {
 	switch (state) {
 	case JOB_IS_UNKNOWN:
@@ -298,7 +298,7 @@ void reply_job(struct buf *out, const char *id_json, const struct job_status *st
 	reply_init(&reply, id_json);
 	result = reply_add_object(&reply, reply.root, "result");
 	reply_add_uuid(&reply, result, "job", &status->job);
-	reply_add_text(&reply, result, "state", reply_job_name(status->state));
+	reply_add_text(&reply, result, "state", reply_job_state_name(status->state));
 	if (status->state == JOB_IS_DONE)
 		reply_add_uuid(&reply, result, "saga_id", &status->saga);
 	if (status->state == JOB_IS_WAITING) {

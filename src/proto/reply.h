@@ -86,4 +86,7 @@ struct reply_number {
 };
 void reply_numbers(struct buf *out, const char *id_json, const struct reply_number *numbers, uint32_t n_numbers);
 
+/* "waiting", as answers have it. */
+const char *reply_job_state_name(enum job_state state);
+
 #endif

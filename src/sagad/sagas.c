@@ -234,22 +234,6 @@ static void get_ledger_done(struct engine_query *query)
 			"nothing is open under this id, and neither the journal nor the ledger knows it (any more)");
 }
 
-static const char *job_state_name(enum job_state state)
-{
-	switch (state) {
-	case JOB_IS_UNKNOWN:
-		return "unknown";
-	case JOB_IS_WAITING:
-		return "waiting";
-	case JOB_IS_DONE:
-		return "done";
-	case JOB_IS_FAILED:
-		return "failed";
-	}
-	MUST(!"a job's state that is none");
-	return "";
-}
-
 static void get_add_job(struct saga_call *call)
 {
 	const struct job_status *status = &call->query.job_status;
@@ -258,7 +242,7 @@ static void get_add_job(struct saga_call *call)
 	if (call->query.code != CODE_NONE || status->state == JOB_IS_UNKNOWN)
 		return;
 	call->is_known = true;
-	reply_work_text(&call->work, "job", "state", job_state_name(status->state));
+	reply_work_text(&call->work, "job", "state", reply_job_state_name(status->state));
 	if (status->state == JOB_IS_DONE) {
 		uuid_format(&status->saga, saga);
 		reply_work_text(&call->work, "job", "saga_id", saga);
