@@ -1,3 +1,5 @@
+/* Running out of memory for buckets must not end the process in the middle of a macro. */
+#define HASH_NONFATAL_OOM 1
 #include "locks.h"
 
 static struct lock_wait *lock_add(struct locks *locks, struct lock_wait *wait)

@@ -10,9 +10,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-
-/* Running out of memory for buckets must not end the process in the middle of a macro. */
-#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 /* Embed it; all zeroes is one that neither holds nor waits. */

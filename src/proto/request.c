@@ -103,7 +103,7 @@ static bool request_is_number(yyjson_val *val)
 static int request_read_id(struct reader *reader, yyjson_val *root, struct request *draft)
 {
 	yyjson_val *id = yyjson_obj_get(root, "id");
-	bool is_kind = yyjson_is_str(id) || request_is_number(id);
+	bool is_kind;
 	char *text = NULL;
 	size_t len = 0;
 
@@ -111,6 +111,7 @@ static int request_read_id(struct reader *reader, yyjson_val *root, struct reque
 	reader->fault->is_notification = id == NULL;
 	if (id == NULL || yyjson_is_null(id))
 		return 0;
+	is_kind = yyjson_is_str(id) || request_is_number(id);
 	if (is_kind)
 		text = yyjson_val_write(id, YYJSON_WRITE_NOFLAG, &len);
 	if (is_kind && text == NULL) /* what was read can be written; only memory can be missing */

@@ -63,6 +63,7 @@ void *OURS(realloc)(void *at, size_t size)
 
 #ifndef SCARCE_WRAP
 void __libc_free(void *at);
+void free(void *at);
 
 /* With the others, so that a tool which replaces the C library's allocator replaces none of the four or all. */
 void free(void *at)
