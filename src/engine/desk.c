@@ -28,6 +28,7 @@ int desk_init(struct desk *desk, struct truth *truth, const struct desk_config *
 	desk->pay_timer.fire = desk_on_pay_timer;
 	if (desk_slots_init(desk) != 0)
 		return -ENOMEM;
+	desk->heard_from = desk->slots->n_pivots;
 	return timers_reserve(timers, 2);
 }
 
@@ -204,7 +205,7 @@ static bool desk_collect_pivots(struct desk *desk)
 		any = true;
 		desk_measure(desk, METER_PIVOT, slot->req.n_pivots, slot->sent_ns);
 		desk->is_of_before = slot->n_suspicions != desk->n_suspicions;
-		desk->is_late_noted = false;
+		desk->heard_from = (uint32_t)(slot - desk->slots->pivots);
 		if (slot->req.is_epoch_lost && !MUTANT(epoch_ignored))
 			desk->is_epoch_lost = true; /* the engine halts; nobody is told anything */
 		else if (slot->req.is_shared && slot->req.n_pivots > 1 &&
@@ -217,6 +218,7 @@ static bool desk_collect_pivots(struct desk *desk)
 		desk->n_pivots_out--;
 	}
 	desk->is_of_before = false;
+	desk->heard_from = desk->slots->n_pivots;
 	return any;
 }
 
@@ -235,7 +237,6 @@ static bool desk_collect_settle(struct desk *desk)
 		return true;
 	}
 	desk_note_verdict(desk, slots->settle.verdict);
-	desk->is_late_noted = false;
 	for (uint32_t i = 0; i < slots->settle.n_settles; i++) {
 		struct settle_item *settle = container_of(slots->settle_items[i], struct settle_item, item);
 

@@ -77,18 +77,16 @@ struct desk {
 	struct list ended_reads, ended_pivots;
 	bool has_settle_ended, has_pay_ended;
 	bool is_open;       /* false before the owner's claim: nothing goes out */
-	bool is_suspect;    /* an outage was seen since the last commit; the gate is shut */
+	bool is_suspect;    /* an outage was seen since commits were heard of; the gate is shut */
 	uint64_t n_lost;    /* the adapter's count of lost connections, as last seen */
 	bool is_gate_stale; /* one more was lost while the gate asked: its answer may be of before */
-	bool has_gone_back; /* the last commit is gone */
+	bool has_gone_back; /* a commit is gone */
 	bool is_epoch_lost; /* a newer owner exists */
-	struct uuid last_commit;
-	uint64_t last_commit_ns; /* mono_ns */
-	uint64_t n_suspicions;   /* outages seen so far */
-	bool is_of_before;       /* the pivot that is being looked at was sent before the last of them */
-	bool is_late_noted;      /* one of its sagas stands in slots->late_commits, where one is enough */
-	uint32_t n_late_commits; /* heard of after an outage, from the server before it maybe: the gate asks for each */
-	uint64_t last_keep_ms;   /* the shortest keep_ms since that commit */
+	uint64_t n_suspicions; /* outages seen so far */
+	bool is_of_before;     /* the pivot that is being looked at was sent before the last of them */
+	uint32_t heard_from;   /* who is being looked at: a pivot's request by its number; after the last, a settlement */
+	bool has_heard;        /* of any commit */
+	uint32_t gate_next;    /* of slots->heard: those before it were found since the last outage */
 	struct settle_item gate;
 	bool is_gate_out;
 	enum verdict shut_verdict; /* what waits is told while the gate is shut and pauses */
@@ -123,7 +121,7 @@ void desk_note_verdict(struct desk *desk, enum verdict verdict);
 /* Other times from now on. */
 void desk_reconfigure(struct desk *desk, const struct desk_config *config);
 
-/* Remembers a commit, for the gate. */
+/* Remembers a commit of the request that is being collected, for the gate. */
 void desk_note_commit(struct desk *desk, const struct uuid *saga);
 
 /* May one more request other than a pivot go out? Whoever sends one by itself counts it in n_side_out. */

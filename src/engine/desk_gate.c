@@ -3,7 +3,10 @@
 #include "base/mutant.h"
 #include "engine/desk_slots.h"
 
-#include <string.h>
+static uint32_t desk_n_heard(const struct desk *desk)
+{
+	return 2 * (desk->slots->n_pivots + 1);
+}
 
 void desk_note_verdict(struct desk *desk, enum verdict verdict)
 {
@@ -12,50 +15,58 @@ void desk_note_verdict(struct desk *desk, enum verdict verdict)
 	if (MUTANT(gate_open) && verdict == VERDICT_OUTAGE && desk->n_suspicions == 0)
 		return;
 	desk->n_suspicions++;
-	desk->is_suspect = !uuid_is_nil(&desk->last_commit);
+	desk->is_suspect = desk->has_heard;
+	desk->gate_next = 0;
 }
 
 /* A row that a shorter time has deleted doesn't come back with a longer one: nobody may take it for a lost commit. */
 void desk_reconfigure(struct desk *desk, const struct desk_config *config)
 {
 	desk->config = *config;
-	if (config->keep_ms < desk->last_keep_ms)
-		desk->last_keep_ms = config->keep_ms;
-}
-
-static void desk_remember_commit(struct desk *desk, const struct uuid *saga)
-{
-	desk->last_commit = *saga;
-	desk->last_keep_ms = desk->config.keep_ms;
-	desk->last_commit_ns = desk->now->mono_ns; /* not the wall's clock: that may be set */
+	for (uint32_t i = 0; i < desk_n_heard(desk); i++)
+		if (config->keep_ms < desk->slots->heard[i].keep_ms)
+			desk->slots->heard[i].keep_ms = config->keep_ms;
 }
 
 /* The answer of a pivot that was out during an outage may come after it: from the server of before, which may have lost
- * it, or from one that went back and takes new ones, too. So it proves nothing, and is asked for beside the last. */
+ * it, or from one that went back and takes new ones, too. So it proves nothing of what was heard of before it, and is
+ * asked for beside that. */
 void desk_note_commit(struct desk *desk, const struct uuid *saga)
 {
 	bool is_late = desk->is_suspect || desk->is_of_before;
+	uint32_t at = 2 * desk->heard_from + (is_late ? 1 : 0);
 
-	if (!is_late || uuid_is_nil(&desk->last_commit)) {
-		desk_remember_commit(desk, saga);
-	} else if (!desk->is_late_noted) {
-		MUST(desk->n_late_commits <= desk->slots->n_pivots);
-		desk->slots->late_commits[desk->n_late_commits++] = *saga;
-		desk->is_late_noted = true;
-	}
+	desk->slots->heard[at] = (struct heard){*saga, desk->now->mono_ns, desk->config.keep_ms};
+	desk->has_heard = true;
+	if (is_late && (!desk->is_suspect || at < desk->gate_next))
+		desk->gate_next = at;
 	desk->is_suspect = is_late;
 }
 
-/* True: there is one more to ask for. */
-static bool desk_take_late_commit(struct desk *desk)
+/* The next to ask for; false: all have been found, or are so old that their rows may have been deleted. */
+static bool desk_find_unproven(struct desk *desk)
 {
-	struct uuid *late = desk->slots->late_commits;
+	for (; desk->gate_next < desk_n_heard(desk); desk->gate_next++) {
+		const struct heard *heard = &desk->slots->heard[desk->gate_next];
 
-	if (desk->n_late_commits == 0)
-		return false;
-	desk_remember_commit(desk, &late[0]);
-	memmove(late, late + 1, --desk->n_late_commits * sizeof(*late));
-	return true;
+		if (!uuid_is_nil(&heard->saga) && desk->now->mono_ns - heard->at_ns <= heard->keep_ms / 2 * NS_PER_MS)
+			return true;
+	}
+	return false;
+}
+
+/* It is there. A late one is now the last of its request. */
+static void desk_pass_heard(struct desk *desk)
+{
+	struct heard *heard = &desk->slots->heard[desk->gate_next];
+
+	if (uuid_compare(&heard->saga, &desk->gate.settle.saga) != 0)
+		return; /* heard of while the gate asked for another */
+	if (desk->gate_next % 2 != 0) {
+		heard[-1] = *heard;
+		*heard = (struct heard){0};
+	}
+	desk->gate_next++;
 }
 
 /* Who is in doubt must hear at once that nobody can say: its client's deadline doesn't wait for the gate's backoff. */
@@ -132,7 +143,8 @@ static void desk_on_gate(struct settle_item *settle)
 		return; /* the next pump asks again */
 	if (verdict == VERDICT_OK && settle->settle.row.outcome == LEDGER_COMMITTED) {
 		desk->gate_tries = 0;
-		desk->is_suspect = desk_take_late_commit(desk);
+		desk_pass_heard(desk);
+		desk->is_suspect = desk_find_unproven(desk);
 		desk->has_gone_back = desk->has_gone_back && desk->is_suspect;
 		return;
 	}
@@ -165,14 +177,13 @@ bool desk_gate_is_open(struct desk *desk)
 	if (!desk->is_open)
 		return false;
 	desk_look_lost(desk);
-	if (desk->is_suspect && desk->now->mono_ns - desk->last_commit_ns > desk->last_keep_ms / 2 * NS_PER_MS)
-		desk->is_suspect = desk_take_late_commit(desk); /* its row may have been deleted for its age */
+	desk->is_suspect = desk->is_suspect && desk_find_unproven(desk);
 	if (!desk->is_suspect)
 		return true;
 	if (!desk->is_gate_out && desk->gate_timer.place == 0) {
 		desk->is_gate_out = true;
 		desk->is_gate_stale = false;
-		desk->gate.settle = (struct truth_settle){.saga = desk->last_commit};
+		desk->gate.settle = (struct truth_settle){.saga = desk->slots->heard[desk->gate_next].saga};
 		desk_push_settle(desk, &desk->gate);
 	}
 	return false;

@@ -56,8 +56,8 @@ static int desk_init_pivots(struct desk *desk, struct desk_slots *slots)
 	uint32_t n = desk->truth->max_pivots;
 
 	slots->pivots = calloc(n, sizeof(struct pivot_slot));
-	slots->late_commits = calloc(n + 1, sizeof(struct uuid));
-	if (slots->pivots == NULL || slots->late_commits == NULL)
+	slots->heard = calloc(2 * ((size_t)n + 1), sizeof(struct heard));
+	if (slots->pivots == NULL || slots->heard == NULL)
 		return -ENOMEM;
 	slots->n_pivots = n;
 	for (uint32_t i = 0; i < n; i++) {
@@ -122,7 +122,7 @@ void desk_slots_fini(struct desk *desk)
 	}
 	free(slots->reads);
 	free(slots->pivots);
-	free(slots->late_commits);
+	free(slots->heard);
 	free(slots->settle_items);
 	free(slots->settles);
 	free(slots->pay_items);

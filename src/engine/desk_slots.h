@@ -23,6 +23,13 @@ struct pivot_slot {
 	struct list node;
 };
 
+/* A commit that the gate asks for. */
+struct heard {
+	struct uuid saga; /* nil: none */
+	uint64_t at_ns;   /* mono_ns: not the wall's clock, which may be set */
+	uint64_t keep_ms; /* the shortest since then for which the ledger keeps its row */
+};
+
 struct desk_slots {
 	struct desk *desk;
 	struct read_slot *reads;
@@ -31,7 +38,10 @@ struct desk_slots {
 	struct pivot_slot *pivots;
 	uint32_t n_pivots;
 	struct list free_pivots;
-	struct uuid *late_commits; /* n_pivots + 1 of them: those that were out, and a settlement */
+	/* Two for each pivot's request, and two for settlements: what was heard of last, and what was heard of after an
+	 * outage, from the server of before it maybe. The commits of one request follow each other, so the last stands
+	 * for all of them; those of two may be heard of in another order than they were made in. */
+	struct heard *heard;
 	/* One settlement and one payment at a time are enough: both are batched. */
 	struct truth_settle_req settle;
 	struct batch_item **settle_items;

@@ -1,6 +1,7 @@
 #include "sim.h"
 
 #include "base/logform.h"
+#include "engine/desk_slots.h"
 #include "engine/state.h"
 
 #include <inttypes.h>
@@ -51,11 +52,14 @@ uint64_t daemon_act(struct daemon *daemon)
 
 void daemon_note_lost(struct daemon *daemon)
 {
-	const struct uuid *last = &daemon->engine->desk.last_commit;
-	const struct saga_fact *fact = facts_find(&daemon->sim->facts, last);
+	const struct desk_slots *slots = daemon->engine->desk.slots;
 
-	if (fact != NULL && fact->is_lost)
-		daemon->lost_commit = *last;
+	for (uint32_t i = 0; i < 2 * (slots->n_pivots + 1); i++) {
+		const struct saga_fact *fact = facts_find(&daemon->sim->facts, &slots->heard[i].saga);
+
+		if (fact != NULL && fact->is_lost)
+			daemon->lost_commit = slots->heard[i].saga;
+	}
 }
 
 void daemon_note_answer(struct daemon *daemon)

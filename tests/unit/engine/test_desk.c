@@ -1,5 +1,6 @@
-/* The gate: after an outage nothing is asked and nothing is written before the last commit has been found again. */
+/* The gate: after an outage nothing is asked and nothing is written before the last commits have been found again. */
 #include "engine/desk.h"
+#include "engine/desk_slots.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -231,7 +232,8 @@ static void a_late_commit_that_is_found_opens_the_gate(void **state)
 	desk_pump(&rig.desk);
 	answer(&rig, &in_doubt, VERDICT_OK, LEDGER_ABORTED);
 	assert_int_equal(rig.waiter.n_done, 1);
-	assert_int_equal(uuid_compare(&rig.desk.last_commit, &late), 0); /* the newest that it heard of */
+	assert_int_equal(uuid_compare(&rig.desk.slots->heard[2].saga, &late), 0); /* the newest that it heard of */
+	assert_true(uuid_is_nil(&rig.desk.slots->heard[3].saga));
 	rig_fini(&rig);
 }
 
@@ -256,10 +258,46 @@ static void an_answer_of_before_shuts_the_gate_again(void **state)
 	answer_pivot(&rig);
 	assert_true(rig.desk.is_suspect);
 	desk_pump(&rig.desk);
-	answer(&rig, &last_commit, VERDICT_OK, LEDGER_COMMITTED);
-	desk_pump(&rig.desk);
 	answer(&rig, &of_pivot, VERDICT_OK, LEDGER_ABSENT);
 	assert_true(rig.desk.has_gone_back);
+	rig_fini(&rig);
+}
+
+/* The answers of two requests come in another order than their commits were made in: the one that was heard last may be
+ * there, and the other be lost. */
+static void the_last_commit_of_each_request_is_asked_for(void **state)
+{
+	static const struct uuid made_last = {{5}}, heard_last = {{6}};
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig);
+	rig.desk.is_suspect = false;
+	rig.desk.heard_from = 0;
+	desk_note_commit(&rig.desk, &made_last);
+	rig.desk.heard_from = 1;
+	desk_note_commit(&rig.desk, &heard_last);
+	desk_note_verdict(&rig.desk, VERDICT_OUTAGE);
+	desk_pump(&rig.desk);
+	answer(&rig, &made_last, VERDICT_OK, LEDGER_COMMITTED);
+	assert_true(rig.desk.is_suspect);
+	desk_pump(&rig.desk);
+	answer(&rig, &heard_last, VERDICT_OK, LEDGER_ABSENT);
+	assert_true(rig.desk.has_gone_back);
+	rig_fini(&rig);
+}
+
+/* The ledger keeps rows for so long only. */
+static void a_commit_that_may_have_been_pruned_is_not_asked_for(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig);
+	rig.now.mono_ns += (uint64_t)86400000 * NS_PER_MS;
+	desk_pump(&rig.desk);
+	assert_false(rig.desk.is_suspect);
+	answer(&rig, &in_doubt, VERDICT_OK, LEDGER_ABORTED);
 	rig_fini(&rig);
 }
 
@@ -272,6 +310,8 @@ int main(void)
 		cmocka_unit_test(a_commit_that_is_heard_late_is_asked_for_as_well),
 		cmocka_unit_test(a_late_commit_that_is_found_opens_the_gate),
 		cmocka_unit_test(an_answer_of_before_shuts_the_gate_again),
+		cmocka_unit_test(the_last_commit_of_each_request_is_asked_for),
+		cmocka_unit_test(a_commit_that_may_have_been_pruned_is_not_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
