@@ -337,7 +337,7 @@ static void pages_of_debts_come_oldest_first(void **state)
 		debts[i][0] =
 			(struct debt){.store = "qdrant", .op = LEG_REMOVE, .saga = pg_fixture_saga(), .n_chunks = i};
 		debts[i][1] =
-			(struct debt){.store = "neo4j", .op = LEG_APPLY, .saga = pg_fixture_saga(), .n_chunks = i};
+			(struct debt){.store = "neo4j", .op = LEG_PUBLISH, .saga = pg_fixture_saga(), .n_chunks = i};
 		pivots[i].debts = debts[i];
 		pivots[i].n_debts = 2;
 		pg_fixture_pivot_ok(f, &pivots[i]);
