@@ -11,12 +11,9 @@ import time
 import pytest
 
 from harness import Client, eventually, program
-from harness.daemon import CHECKOUT, reachable
 from harness.documents import DIMS, document
-from harness.service import Listening, Manager, allowed_calls, hand_over, install
+from harness.service import Listening, Manager, hand_over, install
 
-NOBODY = 65534
-UNIT = CHECKOUT / "conf" / "sagad.service.in"
 
 
 @pytest.fixture
@@ -195,15 +192,9 @@ def plain_build():
 def test_the_daemon_lives_under_the_units_system_call_filter(world, action):
     """Puts, overwrites, deletes, reloads, is killed in the middle, recovers, stops. `kill`: no call at all is missing."""
     world.reset()
-    daemon, build = world.daemon({"schema.dims": DIMS}), plain_build()
-    daemon.build = str(build)
-    allowed = daemon.folder / "allowed"
-    allowed.write_text("\n".join(sorted(allowed_calls(UNIT.read_text()))))
-    # As the unit's own user: SQLite, for one, calls fchown() when it is root, and only then.
-    daemon.owner = NOBODY
-    launcher = reachable(build / "tests/lib/seccomp_launcher")
-    daemon.prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", str(launcher), action,
-                     str(allowed)]
+    daemon = world.daemon({"schema.dims": DIMS})
+    daemon.build = str(plain_build())
+    daemon.confine(action)
     daemon.launch()
     world.init(daemon)
     daemon.wait_ready()

@@ -1,8 +1,10 @@
 """A sagad of a test's own: folder, configuration, sockets, journal, log."""
 
 import atexit
+import functools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -39,6 +41,7 @@ SETTINGS = {
 }
 
 
+NOBODY = 65534
 _copies = {}
 
 
@@ -78,6 +81,28 @@ def config_text(settings):
     return "".join("%s = {\n%s\n};\n" % (name, "\n".join(lines)) for name, lines in sections.items())
 
 
+@functools.cache
+def allowed_calls(unit_text):
+    """The system calls that a unit's SystemCallFilter= lines leave, by systemd's own lists."""
+    groups, name = {}, None
+    listing = subprocess.run(["systemd-analyze", "syscall-filter"], check=True, text=True, capture_output=True).stdout
+    for line in listing.splitlines():
+        if line.startswith("@"):
+            name = line.strip()
+            groups[name] = []
+        elif name and line.startswith("    ") and not line.strip().startswith("#"):
+            groups[name].append(line.strip())
+
+    def expand(word):
+        return {call for each in groups[word] for call in expand(each)} if word.startswith("@") else {word}
+
+    allowed = expand("@default")  # systemd always adds it
+    for line in re.findall(r"^SystemCallFilter=(.*)$", unit_text, re.M):
+        calls = {call for word in line.lstrip("~").split() for call in expand(word)}
+        allowed = allowed - calls if line.startswith("~") else allowed | calls
+    return allowed
+
+
 class Daemon:
     """Started by start(); `environ` leads it to its stores."""
 
@@ -96,6 +121,19 @@ class Daemon:
         self.pass_fds = ()
         self.build = None  # another build folder than that under test
         self.owner = None  # the uid that a launcher makes it run as
+        if os.environ.get("SAGAD_FILTER"):
+            self.confine(os.environ["SAGAD_FILTER"])
+
+    def confine(self, action):
+        """It will run as a user without rights, under the system calls that conf/sagad.service allows. What else it
+        asks for fails ("errno", as in the unit) or ends it ("kill"). SQLite calls fchown() when it is root, and only
+        then: so never as root."""
+        allowed = self.folder / "allowed"
+        allowed.write_text("\n".join(sorted(allowed_calls((CHECKOUT / "conf" / "sagad.service.in").read_text()))))
+        self.owner = NOBODY
+        launcher = reachable(program("sagad", self.build).parents[2] / "tests/lib/seccomp_launcher")
+        self.prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", str(launcher), action,
+                       str(allowed)]
 
     def write_config(self):
         own = {"daemon.jobs_socket": str(self.jobs_path), "daemon.admin_socket": str(self.admin_path),

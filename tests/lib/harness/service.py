@@ -77,27 +77,6 @@ class Manager:
         return found
 
 
-def allowed_calls(unit_text):
-    """The system calls that a unit's SystemCallFilter= lines leave, by systemd's own lists."""
-    groups, name = {}, None
-    listing = subprocess.run(["systemd-analyze", "syscall-filter"], check=True, text=True, capture_output=True).stdout
-    for line in listing.splitlines():
-        if line.startswith("@"):
-            name = line.strip()
-            groups[name] = []
-        elif name and line.startswith("    ") and not line.strip().startswith("#"):
-            groups[name].append(line.strip())
-
-    def expand(word):
-        return {call for each in groups[word] for call in expand(each)} if word.startswith("@") else {word}
-
-    allowed = expand("@default")  # systemd always adds it
-    for line in re.findall(r"^SystemCallFilter=(.*)$", unit_text, re.M):
-        calls = {call for word in line.lstrip("~").split() for call in expand(word)}
-        allowed = allowed - calls if line.startswith("~") else allowed | calls
-    return allowed
-
-
 def install(root, build=None):
     """What `meson install` of the build under test, or of another, puts there, under another root."""
     build = program("sagad", build).parents[2]
