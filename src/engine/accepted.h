@@ -11,7 +11,6 @@
 /* What an attempt has learned of how it may be sent; the next one goes on with it. */
 struct accepted_care {
 	uint32_t cap; /* as in struct batch_item; 0: nothing was learned yet */
-	bool is_suspect;
 };
 
 struct accepted {

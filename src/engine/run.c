@@ -3,6 +3,7 @@
 #include "base/mutant.h"
 #include "engine/accepted.h"
 #include "engine/errand.h"
+#include "engine/run_care.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -330,32 +331,6 @@ static void run_init_parts(struct run *run)
 	}
 }
 
-static void run_take_care_of(const struct run *run, uint32_t place, struct batch_item *item, bool *out_is_suspect)
-{
-	const struct accepted_care *care = run->accepted != NULL ? &run->accepted->care[place] : NULL;
-
-	*out_is_suspect = run->saga.deaths[place] > 0 || (care != NULL && care->is_suspect);
-	if (care != NULL && care->cap != 0)
-		item->cap = care->cap;
-}
-
-/* An attempt that began with the largest batches again would take its neighbours down with it each time. */
-static void run_take_care(struct run *run)
-{
-	for (uint32_t i = 0; i < run->engine->n_stores; i++)
-		run_take_care_of(run, i, &run->legs[i].send.item, &run->legs[i].send.is_suspect);
-	run_take_care_of(run, SAGA_TRUTH, &run->pivot.item, &run->pivot.is_suspect);
-}
-
-static void run_leave_care(const struct run *run)
-{
-	struct accepted_care *care = run->accepted->care;
-
-	for (uint32_t i = 0; i < run->engine->n_stores; i++)
-		care[i] = (struct accepted_care){run->legs[i].send.item.cap, run->legs[i].send.is_suspect};
-	care[SAGA_TRUTH] = (struct accepted_care){run->pivot.item.cap, run->pivot.is_suspect};
-}
-
 static struct run *run_create(struct engine *engine, struct engine_job *job, struct accepted *accepted)
 {
 	struct str id = job->document != NULL ? job->document->id : job->document_id;
@@ -382,7 +357,7 @@ static struct run *run_create(struct engine *engine, struct engine_job *job, str
 	run_plan(run, job, &plan);
 	saga_id = engine_new_id(engine);
 	saga_init(&run->saga, &plan, &saga_id);
-	run_take_care(run);
+	run_care_take(run);
 	return run;
 }
 
@@ -460,22 +435,6 @@ static void run_measure(struct run *run, enum saga_state before)
 	run->entered_ns = engine->now.mono_ns;
 }
 
-/* A death, or a survival, outlives this saga: the next one with this content begins with it. */
-static void run_note_deaths(struct run *run, const uint32_t before[SAGA_STORES_MAX + 1])
-{
-	struct engine *engine = run->engine;
-
-	for (uint32_t i = 0; i <= SAGA_TRUTH; i++) {
-		uint32_t n_deaths = run->saga.deaths[i];
-
-		if (n_deaths == before[i])
-			continue;
-		suspects_note(&engine->suspects, run->saga.plan.content_hash, i, n_deaths);
-		if (run->accepted != NULL)
-			accepted_note_deaths(run->accepted, i, n_deaths);
-	}
-}
-
 void run_step(struct run *run, const struct saga_event *event)
 {
 	struct saga_actions actions = {.n = 0};
@@ -488,7 +447,7 @@ void run_step(struct run *run, const struct saga_event *event)
 		run->engine->n_by_state[before]--;
 		run->engine->n_by_state[run->saga.state]++;
 		run_measure(run, before);
-		run_note_deaths(run, deaths);
+		run_care_note(run, deaths);
 		for (uint32_t i = 0; i < actions.n; i++)
 			run_act(run, &actions.at[i]);
 	}
@@ -583,7 +542,7 @@ void run_free(struct run *run)
 	engine->n_by_state[run->saga.state]--;
 	list_remove(&run->node);
 	if (run->accepted != NULL) {
-		run_leave_care(run);
+		run_care_leave(run);
 		accepted_on_run_reaped(run->accepted);
 	} else {
 		engine->n_sagas--;

@@ -35,6 +35,7 @@ struct run {
 	struct timer deadline;
 	uint64_t started_ns;            /* admitted; of an accepted job: this attempt began */
 	uint64_t entered_ns;            /* its state */
+	uint32_t suspected;             /* bit i: its content is a suspect at store i, as engine->suspects has it */
 	uint64_t spent_ns[SAGA_STATES]; /* in each state, until it left it */
 	struct timer truth_timer;
 	uint32_t truth_op; /* what waits on it, an enum saga_action_kind */

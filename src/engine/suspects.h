@@ -16,7 +16,8 @@
 struct suspect {
 	uint8_t content_hash[DIGEST_BYTES];
 	uint32_t deaths[SAGA_STORES_MAX + 1]; /* the last one: PostgreSQL's */
-	uint64_t seen;                        /* counts up with each note; 0: this place is free */
+	uint32_t stores; /* bit i: it must go out under witness there, though none has died so yet */
+	uint64_t seen;   /* counts up with each note; 0: this place is free */
 };
 
 struct suspects {
@@ -31,5 +32,13 @@ void suspects_find(const struct suspects *suspects, const uint8_t content_hash[D
 /* Sets the count at one store; 0: it has survived this content. */
 void suspects_note(struct suspects *suspects, const uint8_t content_hash[DIGEST_BYTES], uint32_t store,
 		   uint32_t n_deaths);
+
+/* At which stores (bit i) an earlier saga with this content left it as a suspect: alone in a request that the store's
+ * end of the connection didn't survive. Without that a store that is back later than a saga's last try would make each
+ * attempt the first one. */
+uint32_t suspects_stores(const struct suspects *suspects, const uint8_t content_hash[DIGEST_BYTES]);
+
+/* Sets them. */
+void suspects_set_stores(struct suspects *suspects, const uint8_t content_hash[DIGEST_BYTES], uint32_t stores);
 
 #endif

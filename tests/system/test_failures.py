@@ -410,7 +410,8 @@ def test_reply_lost_every_time(world, daemon, client, table, proxies, store):
     answer = client.put(document(name))
     proxies[store].passes()
     assert proxies[store].n_struck >= 2
-    assert answer.code == "store_unavailable" and answer.store == store, answer
+    # Always with this document, alone, when the store has just answered another: it looks like one that kills the store.
+    assert answer.code in ("store_unavailable", "store_refused") and answer.store == store, answer
     assert_taken_back(world, daemon, table, (store, "every reply lost, after the effect"), answer, name)
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import compare
 import psycopg
 from faultproxy import FaultProxy
+from stores.errors import StoreError
 
 from .daemon import Daemon
 from .documents import DIMS
@@ -63,8 +64,17 @@ class World:
                 self.start(name)
 
     def start(self, name):
-        """Start a store again, and wait until it is as fast as before."""
-        self.store(name).start()
+        """Start a store again, and wait until it is as fast as before. Its port is free when the last connection of the
+        dead one is."""
+        end = time.monotonic() + 10
+        while True:
+            try:
+                self.store(name).start()
+                break
+            except StoreError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
         if name == "neo4j":
             self.warm_up()
 

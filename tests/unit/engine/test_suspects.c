@@ -244,6 +244,35 @@ static void deaths_are_remembered_by_content_and_bounded(void **state)
 	assert_int_equal(deaths[2], 0);
 }
 
+/* A store that is back later than a saga's last try: the next saga with the content doesn't begin anew. Who was merely
+ * there gives its place before one with deaths does. */
+static void a_suspicion_outlives_its_saga(void **state)
+{
+	static struct suspects suspects;
+	uint32_t deaths[SAGA_STORES_MAX + 1];
+	uint8_t hash[DIGEST_BYTES];
+
+	(void)state;
+	hash_of(1, hash);
+	assert_int_equal(suspects_stores(&suspects, hash), 0);
+	suspects_set_stores(&suspects, hash, 0);
+	assert_int_equal(suspects.n_notes, 0);
+	suspects_note(&suspects, hash, 2, 1);
+	for (uint32_t i = 2; i < SUSPECTS_MAX + 10; i++) {
+		hash_of(i, hash);
+		suspects_set_stores(&suspects, hash, 5);
+	}
+	assert_int_equal(suspects_stores(&suspects, hash), 5);
+	hash_of(2, hash);
+	assert_int_equal(suspects_stores(&suspects, hash), 0); /* the oldest went */
+	hash_of(1, hash);
+	suspects_find(&suspects, hash, deaths);
+	assert_int_equal(deaths[2], 1);
+	hash_of(20, hash);
+	suspects_set_stores(&suspects, hash, 0); /* survived */
+	assert_int_equal(suspects_stores(&suspects, hash), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +281,7 @@ int main(void)
 		cmocka_unit_test(an_outage_gives_no_deaths),
 		cmocka_unit_test(a_suspect_may_be_given_up_at_any_time),
 		cmocka_unit_test(deaths_are_remembered_by_content_and_bounded),
+		cmocka_unit_test(a_suspicion_outlives_its_saga),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
