@@ -153,6 +153,7 @@ def test_the_clock_moves_an_hour_both_ways(world, tmp_path):
     daemon = running(world, {"timeouts.late_write_window": "2s"}, environ=environ, build="release")
     record = Record(tmp_path / "record.jsonl")
     load = Load(daemon.jobs_path, record, random.SystemRandom().randrange(1 << 32), n_writers=3)
+    clock.write_text(f"+{HOUR_S}")  # before the first commit
     load.start()
     try:
         for offset in (f"+{HOUR_S}", "+0", f"-{HOUR_S}", f"+{HOUR_S}", f"-{HOUR_S}"):
