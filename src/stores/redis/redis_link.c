@@ -5,6 +5,7 @@
 #include "loop/watch_error.h"
 
 #include <errno.h>
+#include <hiredis/sds.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -156,20 +157,26 @@ static const char *link_reason(const struct redis_link *link)
 static bool link_write(struct redis_link *link)
 {
 	struct err err = {0};
-	int is_done = 0;
 
 	if (link->is_flushed)
 		return true;
 	if (link->session != NULL)
 		redis_tls_enter();
-	if (redisBufferWrite(link->context, &is_done) != REDIS_OK) {
+	/* It isn't asked whether all is written: hiredis 0.14 takes a new, empty buffer then, and would look into it
+	 * when there was no memory for one. */
+	if (redisBufferWrite(link->context, NULL) != REDIS_OK) {
 		(void)err_set(&err, -EIO, "the connection broke: %s", link_reason(link));
 		link_break(link, &err);
 		return false;
 	}
 	CRASH_POINT(REDIS_REQUEST_SENT);
 	link->was_sent = true; /* the socket was writable; that the kernel took nothing can't be told apart */
-	link->is_flushed = is_done != 0;
+	if (link->context->obuf == NULL) {
+		(void)err_set(&err, -ENOMEM, "out of memory for the next request");
+		link_break(link, &err);
+		return false;
+	}
+	link->is_flushed = sdslen(link->context->obuf) == 0;
 	return true;
 }
 
