@@ -315,18 +315,13 @@ static void accepted_fail_unreadable(struct engine *engine, const struct journal
 	engine->journal->ops->submit(engine->journal, &req);
 }
 
-static const char *accepted_store_name(const struct engine *engine, uint32_t store)
-{
-	return store == SAGA_TRUTH ? "postgresql" : engine->senders[store].store->name;
-}
-
 void accepted_note_deaths(struct accepted *accepted, uint32_t store, uint32_t n_deaths)
 {
 	struct engine *engine = accepted->engine;
 	struct journal_req req = {
 		.op = JOURNAL_JOB_DEATHS,
 		.saga = accepted->id,
-		.store = accepted_store_name(engine, store),
+		.store = engine_store_name(engine, store),
 		.n_deaths = n_deaths,
 		.unix_ms = engine->now.unix_ms,
 	};
@@ -341,11 +336,13 @@ static void accepted_recall_deaths(struct accepted *accepted, const struct journ
 	struct engine *engine = accepted->engine;
 
 	for (uint32_t i = 0; accepted->document != NULL && i < found->n_deaths; i++)
-		for (uint32_t store = 0; store <= SAGA_TRUTH; store++)
-			if ((store < engine->n_stores || store == SAGA_TRUTH) &&
-			    strcmp(accepted_store_name(engine, store), found->deaths[i].store) == 0)
+		for (uint32_t store = 0; store <= SAGA_TRUTH; store++) {
+			const char *name = engine_store_name(engine, store);
+
+			if (name != NULL && strcmp(name, found->deaths[i].store) == 0)
 				suspects_note(&engine->suspects, accepted->document->content_hash, store,
 					      found->deaths[i].n);
+		}
 }
 
 int accepted_recover(struct engine *engine, const struct journal_job *found, struct err *err)

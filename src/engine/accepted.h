@@ -8,11 +8,6 @@
 #include "core/saga.h"
 #include "engine/state.h"
 
-/* What an attempt has learned of how it may be sent; the next one goes on with it. */
-struct accepted_care {
-	uint32_t cap; /* as in struct batch_item; 0: nothing was learned yet */
-};
-
 struct accepted {
 	struct engine *engine;
 	struct uuid id;
@@ -27,8 +22,10 @@ struct accepted {
 	bool is_locked;
 	bool is_ended;
 	uint32_t n_attempts;
-	uint32_t n_runs;                                /* runs of it that are not freed yet */
-	struct accepted_care care[SAGA_STORES_MAX + 1]; /* by store; the last one: PostgreSQL's */
+	uint32_t n_runs; /* runs of it that are not freed yet */
+	/* By store, the last one PostgreSQL's: what an attempt has learned of the size of batches, as in struct
+	 * batch_item, for the next one; 0: nothing yet. */
+	uint32_t caps[SAGA_STORES_MAX + 1];
 	struct err last_error;
 	bool is_given_up; /* by an operator; `given_up` says why */
 	struct err given_up;

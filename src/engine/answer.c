@@ -29,20 +29,13 @@ static void answer_committed(const struct run *run, struct outcome *outcome)
 	run->engine->n_committed++;
 }
 
-static const char *answer_store_name(const struct run *run, uint32_t store)
-{
-	if (store == SAGA_TRUTH)
-		return "postgresql";
-	return store < run->engine->n_stores ? run->engine->senders[store].store->name : NULL;
-}
-
 static void answer_failed(const struct run *run, struct outcome *outcome)
 {
 	const struct saga_failure *failure = &run->saga.failure;
 
 	outcome->kind = OUTCOME_FAILED;
 	outcome->code = failure->code;
-	outcome->store = answer_store_name(run, failure->store);
+	outcome->store = engine_store_name(run->engine, failure->store);
 	outcome->n_tries = failure->tries;
 	outcome->err = failure->err;
 	outcome->is_stored = run->saga.is_stored && failure->code != CODE_KEY_REUSED;

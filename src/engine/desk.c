@@ -3,6 +3,7 @@
 #include "base/mutant.h"
 #include "engine/desk_gate.h"
 #include "engine/desk_slots.h"
+#include "engine/suspects.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -157,11 +158,7 @@ static void desk_judge_suspect(struct desk *desk, const struct pivot_slot *slot,
 	bool is_lonely = pivot == desk->lonely;
 	bool is_cut = pivot->pivot.verdict == VERDICT_DOUBT && slot->req.is_cut && slot->req.n_pivots == 1;
 
-	pivot->is_death = is_lonely && is_cut;
-	if (pivot->pivot.verdict == VERDICT_OK)
-		pivot->is_suspect = false;
-	else if (is_cut)
-		pivot->is_suspect = true;
+	pivot->is_death = suspects_judge(&pivot->is_suspect, pivot->pivot.verdict == VERDICT_OK, is_cut, is_lonely);
 	if (is_lonely)
 		desk->lonely = NULL;
 }

@@ -543,3 +543,10 @@ void engine_stats(const struct engine *engine, struct engine_stats *out_stats)
 		out_stats->n_writes[i] = engine->senders[i].n_writes;
 	}
 }
+
+const char *engine_store_name(const struct engine *engine, uint32_t store)
+{
+	if (store == SAGA_TRUTH)
+		return "postgresql";
+	return store < engine->n_stores ? engine->senders[store].store->name : NULL;
+}

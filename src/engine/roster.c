@@ -43,13 +43,6 @@ static int64_t roster_until_ms(const struct engine *engine, const struct timer *
 	return timer->at_ns > engine->now.mono_ns ? (int64_t)((timer->at_ns - engine->now.mono_ns) / NS_PER_MS) : 0;
 }
 
-static const char *roster_store_name(const struct engine *engine, uint32_t store)
-{
-	if (store == SAGA_TRUTH)
-		return "postgresql";
-	return store < engine->n_stores ? engine->senders[store].store->name : NULL;
-}
-
 /* The store that a saga waits for: the one that failed last, else the first that has not done its part. */
 static uint32_t roster_store_of_run(const struct run *run)
 {
@@ -80,7 +73,7 @@ static struct work_row roster_row_of_run(const struct run *run)
 		.op = saga->plan.is_delete ? "delete" : "put",
 		.step = saga_state_name(saga->state),
 		.document_id = run->document_id,
-		.store = roster_store_name(engine, store),
+		.store = engine_store_name(engine, store),
 		.since_unix_ms = roster_unix_ms(engine, run->started_ns),
 		.n_tries = store <= SAGA_TRUTH ? saga->tries[store] + saga->deaths[store] : 0,
 		.next_try_ms = store == SAGA_NO_STORE
@@ -123,7 +116,7 @@ static struct work_row roster_row_of_errand(const struct errand *errand, uint32_
 		.op = errand_op_name(errand->op),
 		.step = timer->place != 0 ? "backing_off" : "sending",
 		.document_id = errand->document_id,
-		.store = roster_store_name(engine, store),
+		.store = engine_store_name(engine, store),
 		.since_unix_ms = errand->since_unix_ms,
 		.next_try_ms = roster_until_ms(engine, timer),
 		.error = "",
@@ -279,7 +272,7 @@ int roster_list(struct engine *engine, struct roster_list *list)
 
 static bool roster_is_store(const struct engine *engine, const struct work_order *order, uint32_t store)
 {
-	return order->store.at == NULL || str_is_equal(order->store, str_of(roster_store_name(engine, store)));
+	return order->store.at == NULL || str_is_equal(order->store, str_of(engine_store_name(engine, store)));
 }
 
 static bool roster_is_id(const struct work_order *order, const struct uuid *id)

@@ -5,11 +5,11 @@
 
 static void run_care_take_of(const struct run *run, uint32_t place, struct batch_item *item, bool *out_is_suspect)
 {
-	const struct accepted_care *care = run->accepted != NULL ? &run->accepted->care[place] : NULL;
+	uint32_t cap = run->accepted != NULL ? run->accepted->caps[place] : 0;
 
 	*out_is_suspect = run->saga.deaths[place] > 0 || (run->suspected & (uint32_t)1 << place) != 0;
-	if (care != NULL && care->cap != 0)
-		item->cap = care->cap;
+	if (cap != 0)
+		item->cap = cap;
 }
 
 /* An attempt that began with the largest batches again would take its neighbours down with it each time. */
@@ -23,11 +23,11 @@ void run_care_take(struct run *run)
 
 void run_care_leave(const struct run *run)
 {
-	struct accepted_care *care = run->accepted->care;
+	uint32_t *caps = run->accepted->caps;
 
 	for (uint32_t i = 0; i < run->engine->n_stores; i++)
-		care[i].cap = run->legs[i].send.item.cap;
-	care[SAGA_TRUTH].cap = run->pivot.item.cap;
+		caps[i] = run->legs[i].send.item.cap;
+	caps[SAGA_TRUTH] = run->pivot.item.cap;
 }
 
 /* A death, or a survival, outlives this saga: the next one with this content begins with it. */

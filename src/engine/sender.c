@@ -1,5 +1,7 @@
 #include "sender.h"
 
+#include "engine/suspects.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -95,14 +97,11 @@ static bool sender_must_halve(const struct sender_slot *slot)
 
 static void sender_judge_suspect(struct sender_slot *slot, struct send *send)
 {
-	bool is_lonely = send == slot->sender->lonely;
-	bool is_cut = send->write.verdict == VERDICT_DOUBT && slot->req.is_cut && slot->req.n_writes == 1;
+	bool is_lonely = send == slot->sender->lonely; /* an apply, as all suspects */
+	bool is_cut = send->write.verdict == VERDICT_DOUBT && slot->req.is_cut && slot->req.n_writes == 1 &&
+		      send->write.op == LEG_APPLY;
 
-	send->is_death = is_lonely && is_cut;
-	if (send->write.verdict == VERDICT_OK)
-		send->is_suspect = false;
-	else if (is_cut && send->write.op == LEG_APPLY)
-		send->is_suspect = true;
+	send->is_death = suspects_judge(&send->is_suspect, send->write.verdict == VERDICT_OK, is_cut, is_lonely);
 	if (is_lonely)
 		slot->sender->lonely = NULL;
 }

@@ -87,4 +87,7 @@ void engine_journal_note(struct engine *engine, enum journal_op op, const struct
 /* Has `verdict` of an ended journal request stopped the engine? */
 bool engine_journal_failed(struct engine *engine, const struct journal_req *req);
 
+/* A store's name for people; SAGA_TRUTH is PostgreSQL. NULL: there is no such store. */
+const char *engine_store_name(const struct engine *engine, uint32_t store);
+
 #endif

@@ -9,6 +9,7 @@
 #include "base/digest.h"
 #include "core/saga.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define SUSPECTS_MAX 256
@@ -40,5 +41,13 @@ uint32_t suspects_stores(const struct suspects *suspects, const uint8_t content_
 
 /* Sets them. */
 void suspects_set_stores(struct suspects *suspects, const uint8_t content_hash[DIGEST_BYTES], uint32_t stores);
+
+/* What the end of a request says of an item that was in it. `is_cut`: it was alone there, and the store's end of the
+ * connection didn't survive; `is_lonely`: under witness, too. Updates *is_suspect. True: that was a death. */
+static inline bool suspects_judge(bool *is_suspect, bool is_ok, bool is_cut, bool is_lonely)
+{
+	*is_suspect = is_cut || (*is_suspect && !is_ok);
+	return is_cut && is_lonely;
+}
 
 #endif
