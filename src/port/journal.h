@@ -125,6 +125,94 @@ struct journal_resolved_req {
 	struct list node;
 };
 
+/* ---- sagas that clients wrote themselves: src/core/flow.h ---- */
+
+/* One step's state, as it is to be, or as it was found. */
+struct journal_step {
+	uint32_t step;     /* its place in the client's list, from 0 */
+	const char *state; /* flow_step_state_name(); static, or borrowed for the call */
+	uint32_t n_tries;
+	struct str result_json; /* of its do; absent: none */
+	struct str error;       /* the last one; absent: none */
+	struct str reason;      /* RESOLVED: the operator's; absent otherwise */
+	int64_t unix_ms;        /* of this state */
+};
+
+/* A record of a flow: its beginning with its first steps, or what has changed since. Durable as a whole or not at all.
+ */
+struct journal_flow_req {
+	bool is_begin; /* in; so is all up to `steps` */
+	struct uuid flow;
+	const char *state;    /* flow_state_name(), static; NULL: as it was. A terminal one ends the flow: from then on
+				 it is kept for those who ask, as ended jobs are */
+	const char *code;     /* code_name() of the failure; NULL: as it was */
+	struct str reason;    /* of the failure; absent: as it was */
+	uint32_t uid;         /* BEGIN: of the client; so are the next five */
+	struct str key;       /* idempotency key, unique for each uid while the flow is kept; absent: none */
+	uint8_t hash[32];     /* of what the key stands for */
+	struct str spec_json; /* the parameters of saga.run, as flow_spec_parse() takes them again */
+	int64_t began_unix_ms;
+	int64_t deadline_unix_ms; /* 0: none */
+	const struct journal_step *steps;
+	uint32_t n_steps; /* all texts and steps are borrowed until done() */
+	int64_t unix_ms;
+	/* Out: as in journal_req. */
+	bool is_known;     /* BEGIN: that uid's key is known: nothing was written */
+	struct uuid known; /* with is_known: the flow that has the key */
+	bool is_same;      /* with is_known: its hash is the same */
+	int rc;
+	struct err err;
+	void (*done)(struct journal_flow_req *req);
+	struct list node; /* the journal's until done() */
+};
+
+/* A flow as the journal has it. Borrowed for the call that brings it, or (find) until the caller frees it. */
+struct journal_flow {
+	struct uuid id;
+	const char *state;
+	const char *code; /* "": no failure */
+	struct str reason;
+	uint32_t uid;
+	struct str key;
+	struct str spec_json;
+	int64_t began_unix_ms;
+	int64_t deadline_unix_ms;
+	int64_t ended_unix_ms;            /* 0: it hasn't */
+	const struct journal_step *steps; /* those that have a state, by their place */
+	uint32_t n_steps;
+};
+
+struct journal_flow_find_req {
+	struct uuid flow;           /* in */
+	struct journal_flow *found; /* out: NULL: there is none. One allocation, the caller's: free() */
+	int rc;                     /* out */
+	void (*done)(struct journal_flow_find_req *req); /* exactly once, later */
+	struct list node;
+};
+
+/* A page of ended flows, newest first. */
+struct journal_flow_row {
+	struct list node;
+	uint64_t place; /* in the order of their ends, from 1 */
+	struct uuid id;
+	char state[24];
+	char code[48];
+	uint32_t uid;
+	int64_t began_unix_ms, ended_unix_ms;
+	struct err reason;
+};
+
+struct journal_flow_list_req {
+	uint64_t before; /* in: rows of a smaller place only; 0: from the newest */
+	uint32_t limit;  /* in: 1..1000 */
+	bool has_uid;    /* in: only those of `uid` */
+	uint32_t uid;
+	struct list rows; /* out: struct journal_flow_row, newest first; the caller frees each */
+	int rc;
+	void (*done)(struct journal_flow_list_req *req);
+	struct list node;
+};
+
 struct journal_ops {
 	/* `req` with done == NULL is taken: the journal copies what it needs before it returns. */
 	void (*submit)(struct journal *journal, struct journal_req *req);
@@ -135,6 +223,12 @@ struct journal_ops {
 	 * returned. */
 	int (*load)(struct journal *journal, int (*intent)(void *arg, const struct journal_intent *found),
 		    int (*job)(void *arg, const struct journal_job *found), void *arg, struct err *err);
+	void (*flow)(struct journal *journal, struct journal_flow_req *req);
+	void (*flow_find)(struct journal *journal, struct journal_flow_find_req *req);
+	void (*flow_list)(struct journal *journal, struct journal_flow_list_req *req);
+	/* As load(), for each flow that hasn't ended, oldest first. */
+	int (*load_flows)(struct journal *journal, int (*flow)(void *arg, const struct journal_flow *found), void *arg,
+			  struct err *err);
 	/* Waits for what was submitted, stops the thread, closes the file; then closed(arg). */
 	void (*close)(struct journal *journal, void (*closed)(void *arg), void *arg);
 };

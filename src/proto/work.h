@@ -69,6 +69,7 @@ struct work_order {
 	bool has_id;
 	struct uuid id;
 	struct str store;  /* absent: any */
+	struct str step;   /* of a saga that a client wrote: this step only; absent: any */
 	bool is_all;       /* RETRY: everything */
 	struct str reason; /* RESOLVE */
 };
