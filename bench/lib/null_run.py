@@ -122,7 +122,7 @@ def main():
     parser.add_argument("--depth", type=int, default=32, help="requests under way on each (32)")
     parser.add_argument("--workload", choices=WORKLOADS, action="append", help="only this one (all)")
     parser.add_argument("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="the daemon's configuration")
-    parser.add_argument("--folder", type=Path, default=ROOT / "build", help="where the journal is made (build/)")
+    parser.add_argument("--folder", type=lambda text: Path(text).resolve(), default=ROOT / "build", help="where the journal is made (build/)")
     parser.add_argument("--json", action="store_true", help="for programs")
     options = parser.parse_args()
     rows = [measure(name, options) for name in options.workload or WORKLOADS]

@@ -27,9 +27,10 @@ struct chunks_reader {
 	struct reader *reader;
 	struct str document_id;
 	struct seen ids;
-	float *floats; /* all embeddings, one after the other */
+	uint32_t n;    /* chunks */
+	float *floats; /* all embeddings, one after the other; NULL until the first is seen, as `dims` is 0 */
 	size_t floats_left;
-	uint32_t dims; /* 0 until the first embedding is seen */
+	uint32_t dims;
 	size_t vector_json_bytes;
 };
 
@@ -123,6 +124,19 @@ static struct str chunks_embedding_json(const struct reader *reader, yyjson_val 
 	return (struct str){reader->line.at + begin, (size_t)(end + 1 - (reader->line.at + begin))};
 }
 
+/* Places for all embeddings, which are as long as the first one, or the document is refused. Each component takes two
+ * bytes of the line: no more places than that, whatever a document promises with its first chunk. */
+static int chunks_make_places(struct chunks_reader *chunks)
+{
+	size_t most = chunks->reader->line.len / 2, wanted = (size_t)chunks->n * chunks->dims;
+
+	if (chunks->floats != NULL)
+		return 0;
+	chunks->floats_left = wanted < most ? wanted : most;
+	chunks->floats = reader_alloc_raw(chunks->reader, chunks->floats_left, sizeof(float));
+	return chunks->floats != NULL ? 0 : -ENOMEM;
+}
+
 static int chunks_read_embedding(struct chunks_reader *chunks, struct member member, struct chunk *chunk)
 {
 	struct reader *reader = chunks->reader;
@@ -136,9 +150,10 @@ static int chunks_read_embedding(struct chunks_reader *chunks, struct member mem
 		return reader_fault(reader, CODE_INVALID_FIELD, "must be an array of numbers, not %s",
 				    reader_kind(member.val));
 	rc = chunks_check_dims(chunks, n);
+	if (rc == 0)
+		rc = chunks_make_places(chunks);
 	if (rc != 0)
 		return rc;
-	/* The places were counted from the line's length: each component takes two bytes of it. */
 	MUST(n <= chunks->floats_left);
 	rc = chunks_read_components(chunks, member.val, chunks->floats);
 	if (rc != 0)
@@ -258,10 +273,9 @@ int chunks_read(struct reader *reader, struct member member, struct document *dr
 		return reader_fault(reader, CODE_LIMIT_EXCEEDED, "has %zu chunks; limits.max_chunks is %u", n,
 				    reader->limits->max_chunks);
 	made = reader_alloc(reader, n, sizeof(*made));
-	chunks.floats_left = reader->line.len / 2;
-	chunks.floats = reader_alloc(reader, chunks.floats_left, sizeof(float));
-	if (made == NULL || chunks.floats == NULL)
+	if (made == NULL)
 		return -ENOMEM;
+	chunks.n = (uint32_t)n;
 	rc = seen_init(&chunks.ids, reader, (uint32_t)n);
 	if (rc == 0)
 		rc = chunks_read_all(&chunks, member.val, made);

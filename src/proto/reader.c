@@ -77,17 +77,18 @@ void reader_close(struct reader *reader)
 static int reader_grow(struct reader *reader, size_t n_bytes)
 {
 	size_t size = n_bytes > READER_BLOCK_BYTES ? n_bytes : READER_BLOCK_BYTES;
-	struct reader_block *block = calloc(1, sizeof(*block) + size);
+	struct reader_block *block = malloc(sizeof(*block) + size);
 
 	if (block == NULL)
 		return -ENOMEM;
+	block->used = 0;
 	block->size_bytes = size;
 	block->next = reader->blocks;
 	reader->blocks = block;
 	return 0;
 }
 
-void *reader_alloc(struct reader *reader, size_t n_items, size_t item_bytes)
+void *reader_alloc_raw(struct reader *reader, size_t n_items, size_t item_bytes)
 {
 	struct reader_block *block = reader->blocks;
 	size_t n_bytes;
@@ -107,6 +108,15 @@ void *reader_alloc(struct reader *reader, size_t n_items, size_t item_bytes)
 no_memory:
 	(void)reader_no_memory(reader); /* the caller returns -ENOMEM itself */
 	return NULL;
+}
+
+void *reader_alloc(struct reader *reader, size_t n_items, size_t item_bytes)
+{
+	void *made = reader_alloc_raw(reader, n_items, item_bytes);
+
+	if (made != NULL)
+		memset(made, 0, n_items * item_bytes);
+	return made;
 }
 
 void reader_enter(struct reader *reader, struct str name)

@@ -47,6 +47,9 @@ void reader_close(struct reader *reader);
 /* Memory until reader_close(), zeroed; NULL when there is none (the fault is set). 0 bytes give an address, too. */
 void *reader_alloc(struct reader *reader, size_t n_items, size_t item_bytes);
 
+/* The same without the zeroes. */
+void *reader_alloc_raw(struct reader *reader, size_t n_items, size_t item_bytes);
+
 /* The path to the value that is being looked at. `name` is kept until the pop. */
 void reader_enter(struct reader *reader, struct str name);
 void reader_enter_index(struct reader *reader, size_t index);

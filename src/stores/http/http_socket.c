@@ -15,6 +15,7 @@ struct http_socket {
 	uv_poll_t poll;
 	struct http_client *client;
 	curl_socket_t fd;
+	int watched; /* events; 0: the poll is not started */
 	struct list node;
 };
 
@@ -78,8 +79,10 @@ static void http_socket_ready(uv_poll_t *poll, int status, int events)
 	if (events & UV_WRITABLE)
 		mask |= CURL_CSELECT_OUT;
 	/* libuv stops the poll on an error and says nothing more: curl has to hear of it (curl issue 14254). */
-	if (status < 0)
+	if (status < 0) {
+		container_of(poll, struct http_socket, poll)->watched = 0;
 		mask |= CURL_CSELECT_ERR;
+	}
 	(void)curl_multi_socket_action(client->multi, fd, mask, &n_running); /* each transfer has its own result */
 	CRASH_POINT_IF(!list_is_empty(&client->sent), HTTP_REQUEST_SENT);
 	http_client_drain(client);
@@ -105,7 +108,11 @@ static int http_socket_wanted(CURL *easy, curl_socket_t fd, int what, void *clie
 		events |= UV_WRITABLE;
 	if (sock == NULL)
 		sock = http_socket_begin(client, fd);
-	if (sock != NULL && events != 0 && uv_poll_start(&sock->poll, events, http_socket_ready) != 0)
+	/* Starting a poll again costs two system calls, also when nothing changes. */
+	if (sock == NULL || events == 0 || events == sock->watched)
+		return 0;
+	sock->watched = events;
+	if (uv_poll_start(&sock->poll, events, http_socket_ready) != 0)
 		http_socket_end(sock);
 	return 0;
 }

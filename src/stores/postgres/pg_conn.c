@@ -257,6 +257,8 @@ static void pg_conn_begin(struct pg_conn *conn, struct pg_exchange *exchange, co
 
 void pg_conn_run(struct pg_conn *conn, struct pg_exchange *exchange, const struct pg_script *script)
 {
+	int rc;
+
 	MUST((conn->state == PG_CONN_BUSY || conn->state == PG_CONN_GREETING) && conn->exchange == NULL);
 	MUST(script->n > 0);
 	pg_conn_begin(conn, exchange, script);
@@ -265,8 +267,9 @@ void pg_conn_run(struct pg_conn *conn, struct pg_exchange *exchange, const struc
 	if (!conn->is_broken)
 		conn->is_broken = PQpipelineSync(conn->pq) != 1;
 	conn->is_handed = !conn->is_broken;
-	if (!conn->is_broken && PQflush(conn->pq) >= 0 && PQstatus(conn->pq) != CONNECTION_BAD &&
-	    pg_conn_watch(conn, UV_READABLE | UV_WRITABLE) == 0)
+	rc = conn->is_broken ? -1 : PQflush(conn->pq);
+	if (rc >= 0 && PQstatus(conn->pq) != CONNECTION_BAD &&
+	    pg_conn_watch(conn, UV_READABLE | (rc == 1 ? UV_WRITABLE : 0)) == 0)
 		return;
 	conn->is_broken = true;
 	pg_conn_later(conn, 0); /* ended() never comes from inside this call */

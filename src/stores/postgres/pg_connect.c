@@ -101,6 +101,8 @@ int pg_conn_watch(struct pg_conn *conn, int poll_events)
 {
 	int rc = conn->watch == NULL ? pg_connect_make_watch(conn) : 0;
 
+	if (rc == 0 && poll_events == conn->poll_events)
+		return 0; /* starting a poll again costs two system calls */
 	if (rc == 0)
 		rc = uv_poll_start(&conn->watch->poll, poll_events, pg_connect_on_poll);
 	if (rc == 0)

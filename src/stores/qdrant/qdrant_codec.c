@@ -104,6 +104,7 @@ struct qdrant_points {
 	yyjson_mut_doc *doc;
 	yyjson_mut_val *list;
 	struct buf name;
+	size_t bytes; /* of the body, roughly */
 	bool failed;
 };
 
@@ -122,11 +123,45 @@ static void qdrant_points_fini(struct qdrant_points *points)
 	yyjson_mut_doc_free(points->doc);
 }
 
-static int qdrant_body_write(yyjson_mut_doc *doc, struct qdrant_body *out_body)
+/* A body's memory, taken once: yyjson would begin small, and copy megabytes while it grows. */
+struct qdrant_room {
+	size_t size_bytes;
+};
+
+static void *qdrant_room_malloc(void *arg, size_t n_bytes)
 {
+	struct qdrant_room *room = arg;
+
+	if (room->size_bytes < n_bytes)
+		room->size_bytes = n_bytes;
+	return malloc(room->size_bytes);
+}
+
+static void *qdrant_room_realloc(void *arg, void *at, size_t old_bytes, size_t n_bytes)
+{
+	struct qdrant_room *room = arg;
+
+	(void)old_bytes;
+	if (n_bytes <= room->size_bytes)
+		return at;
+	room->size_bytes = n_bytes;
+	return realloc(at, n_bytes);
+}
+
+static void qdrant_room_free(void *arg, void *at)
+{
+	(void)arg;
+	free(at);
+}
+
+/* `expected_bytes`: how long it will be, roughly. */
+static int qdrant_body_write(yyjson_mut_doc *doc, size_t expected_bytes, struct qdrant_body *out_body)
+{
+	struct qdrant_room room = {expected_bytes};
+	const yyjson_alc allocator = {qdrant_room_malloc, qdrant_room_realloc, qdrant_room_free, &room};
 	struct qdrant_body body = {0};
 
-	body.at = yyjson_mut_write(doc, YYJSON_WRITE_NOFLAG, &body.len);
+	body.at = yyjson_mut_write_opts(doc, YYJSON_WRITE_NOFLAG, &allocator, &body.len, NULL);
 	if (body.at == NULL)
 		return -ENOMEM;
 	*out_body = body;
@@ -141,7 +176,7 @@ static int qdrant_points_write(struct qdrant_points *points, struct qdrant_body 
 	    !yyjson_mut_obj_add_val(points->doc, root, "points", points->list))
 		return -ENOMEM;
 	yyjson_mut_doc_set_root(points->doc, root);
-	return qdrant_body_write(points->doc, out_body);
+	return qdrant_body_write(points->doc, points->bytes, out_body);
 }
 
 /* ---- upsert ---- */
@@ -231,6 +266,7 @@ static int qdrant_points_fill(struct qdrant_points *points, struct leg_write *co
 		named = cursor->write;
 		qdrant_points_add(points, write, cursor->chunk);
 		used += more;
+		points->bytes = used;
 		n_points++;
 		cursor->chunk++;
 	}
@@ -310,7 +346,7 @@ static int qdrant_filter_body(struct leg_write *const *writes, uint32_t n_writes
 	}
 	yyjson_mut_doc_set_root(doc, root);
 	if (is_ok && any != NULL)
-		rc = qdrant_body_write(doc, out_body) == 0 ? 1 : -ENOMEM;
+		rc = qdrant_body_write(doc, 0, out_body) == 0 ? 1 : -ENOMEM;
 	yyjson_mut_doc_free(doc);
 	return rc;
 }

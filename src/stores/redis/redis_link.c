@@ -18,6 +18,7 @@ struct redis_link {
 	redisReplyObjectFunctions functions; /* hiredis' own, arrays refused */
 	const struct redis_tls *tls;         /* NULL: clear text */
 	struct ssl_st *session;              /* the context's, from the end of the TCP handshake on */
+	int watched;                         /* events that the poll waits for; 0: not started */
 	int shake_events;                    /* what the TLS handshake waits for; 0: none is under way */
 	bool is_connected;                   /* and TLS agreed on */
 	bool is_flushed;                     /* nothing is left in the output buffer */
@@ -84,7 +85,10 @@ static void link_watch(struct redis_link *link)
 		events = link->shake_events;
 	else if (!link->is_flushed)
 		events |= UV_WRITABLE;
-	MUST(uv_poll_start(&link->poll, events, on_poll) == 0); /* fails for a closing handle only */
+	/* Each start costs two system calls, also when nothing changes. */
+	if (events != link->watched)
+		MUST(uv_poll_start(&link->poll, events, on_poll) == 0); /* fails for a closing handle only */
+	link->watched = events;
 }
 
 /* False: it isn't up yet, or broke. */
@@ -244,6 +248,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	struct redis_link *link = container_of(poll, struct redis_link, poll);
 
 	link->is_inside = true;
+	if (status < 0)
+		link->watched = 0; /* libuv has stopped the poll */
 	if (status < 0 && link->is_connected) {
 		int rc = watch_error(link->context->fd, status);
 		struct err err = {0};
