@@ -4,10 +4,12 @@
  *     submit() ──▶ waiting ──────────────────────────▶ begin, records, commit ┐
  *     done()   ◀── finished ◀── uv_async ◀───────────────────────────────────┘
  *
- * What gathers while a commit runs is the next commit. The lists and the counters below "shared" belong to whoever
- * holds the mutex; requests belong to the journal's thread between the two lists; the file belongs to the thread from
- * its start to its end. Promises: done() once for each submit, in their order, on the loop's thread; and after the
- * first failure no answer of 0 any more. */
+ * What gathers while a commit runs is the next commit. Closings, for which nobody waits and whose loss costs the next
+ * start a question to the ledger, don't make one of their own at once: they go with the next record that somebody waits
+ * for, so that an intent that comes right behind them doesn't have to wait for their sync. The lists and the counters
+ * below "shared" belong to whoever holds the mutex; requests belong to the journal's thread between the two lists; the
+ * file belongs to the thread from its start to its end. Promises: done() once for each submit, in their order, on the
+ * loop's thread; and after the first failure no answer of 0 any more. */
 #include "journal/journal.h"
 
 #include "base/buf.h"
@@ -24,6 +26,10 @@
 
 #define DAY_MS (24u * 60 * 60 * 1000)
 #define SEC_NS 1000000000u
+
+/* How long closings wait for company, and how many do: bounds of what a crash leaves open, and of memory. */
+#define LAZY_WAIT_NS ((uint64_t)50 * 1000000u)
+#define LAZY_MAX     1024
 
 struct journal_impl {
 	struct journal journal;
@@ -42,6 +48,8 @@ struct journal_impl {
 	uv_cond_t wake_thread;
 	/* shared: */
 	struct list waiting;         /* journal_req.node */
+	uint32_t n_lazy;             /* of `waiting`, when there are only closings in it */
+	bool is_urgent;              /* `waiting` has something else */
 	struct list waiting_lookups; /* journal_lookup_req.node */
 	struct list waiting_lists;   /* journal_resolved_req.node */
 	struct list finished;
@@ -177,8 +185,29 @@ static uint64_t file_bytes(struct journal_impl *impl, uint64_t now_ns)
 
 static bool thread_has_nothing_to_do(const struct journal_impl *impl)
 {
-	return list_is_empty(&impl->waiting) && list_is_empty(&impl->waiting_lookups) &&
+	return !impl->is_urgent && impl->n_lazy < LAZY_MAX && list_is_empty(&impl->waiting_lookups) &&
 	       list_is_empty(&impl->waiting_lists) && !impl->is_stopping;
+}
+
+/* With the mutex. Closings alone are waited with for a while, once. */
+static void thread_wait(struct journal_impl *impl)
+{
+	uint64_t began_ns = 0;
+
+	while (thread_has_nothing_to_do(impl)) {
+		uint64_t used_ns;
+
+		if (impl->n_lazy == 0) {
+			uv_cond_wait(&impl->wake_thread, &impl->mutex);
+			continue;
+		}
+		if (began_ns == 0)
+			began_ns = uv_hrtime();
+		used_ns = uv_hrtime() - began_ns;
+		if (used_ns >= LAZY_WAIT_NS ||
+		    uv_cond_timedwait(&impl->wake_thread, &impl->mutex, LAZY_WAIT_NS - used_ns) == UV_ETIMEDOUT)
+			return;
+	}
 }
 
 /* With the mutex. */
@@ -204,9 +233,10 @@ static void thread_main(void *arg)
 		bool is_out_of_memory;
 		uint64_t n_records, began_ns, ended_ns, n_bytes;
 
-		while (thread_has_nothing_to_do(impl))
-			uv_cond_wait(&impl->wake_thread, &impl->mutex);
+		thread_wait(impl);
 		list_splice(&batch, &impl->waiting);
+		impl->n_lazy = 0;
+		impl->is_urgent = false;
 		list_splice(&lookups, &impl->waiting_lookups);
 		list_splice(&lists, &impl->waiting_lists);
 		is_last = impl->is_stopping;
@@ -337,6 +367,17 @@ static struct owned_req *owned_copy(const struct journal_req *req)
 	return copy;
 }
 
+/* With the mutex. The first closing wakes the thread, too: from then on it counts the time. */
+static void submit_wake(struct journal_impl *impl, const struct journal_req *req)
+{
+	if (req->op == JOURNAL_CLOSE && req->done == NULL)
+		impl->n_lazy++;
+	else
+		impl->is_urgent = true;
+	if (impl->is_urgent || impl->n_lazy == 1 || impl->n_lazy >= LAZY_MAX)
+		uv_cond_signal(&impl->wake_thread);
+}
+
 static void op_submit(struct journal *journal, struct journal_req *req)
 {
 	struct journal_impl *impl = impl_of(journal);
@@ -355,7 +396,7 @@ static void op_submit(struct journal *journal, struct journal_req *req)
 	} else {
 		impl->n_waiting++;
 		list_append(&impl->waiting, &req->node);
-		uv_cond_signal(&impl->wake_thread);
+		submit_wake(impl, req);
 	}
 	uv_mutex_unlock(&impl->mutex);
 }

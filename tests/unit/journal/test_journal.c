@@ -394,6 +394,57 @@ static void notes_that_nobody_waits_for_are_copied(void **state)
 	close_journal(fix);
 }
 
+static uint64_t commits(struct fixture *fix)
+{
+	struct journal_stats stats;
+
+	journal_stats(fix->journal, &stats);
+	return stats.n_commits;
+}
+
+static void on_enough(uv_timer_t *timer)
+{
+	uv_stop(timer->loop);
+}
+
+/* What is committed without anybody waiting shows only in the file. */
+static void wait_for_commits(struct fixture *fix, uint64_t n)
+{
+	uv_timer_t timer;
+
+	assert_int_equal(uv_timer_init(&fix->loop, &timer), 0);
+	while (commits(fix) < n) {
+		assert_int_equal(uv_timer_start(&timer, on_enough, 5, 0), 0);
+		uv_run(&fix->loop, UV_RUN_DEFAULT);
+	}
+	uv_close((uv_handle_t *)&timer, NULL);
+	uv_run(&fix->loop, UV_RUN_NOWAIT);
+}
+
+/* An intent right behind a closing must not wait for the closing's own sync. */
+static void closings_make_no_commit_while_others_come(void **state)
+{
+	struct fixture *fix = *state;
+	struct journal_req intent = {.op = JOURNAL_INTENT, .document_id = str_of("a document"), .unix_ms = 1};
+	struct journal_req note = {.op = JOURNAL_CLOSE};
+	struct found found = {0};
+	uint64_t before;
+
+	open_journal(fix);
+	before = commits(fix);
+	for (uint64_t i = 0; i < 20; i++) {
+		intent.saga = note.saga = saga_of(i);
+		assert_int_equal(record_now(fix, intent), 0);
+		list_init(&note.node);
+		fix->journal->ops->submit(fix->journal, &note);
+	}
+	assert_int_equal(commits(fix), before + 20);
+	wait_for_commits(fix, before + 21); /* the last one goes by itself, in the end */
+	load_all(fix, &found);
+	assert_int_equal(found.n_intents, 0);
+	close_journal(fix);
+}
+
 static void closing_waits_for_what_was_submitted(void **state)
 {
 	struct fixture *fix = *state;
@@ -732,6 +783,7 @@ int main(void)
 		JOURNAL_TEST(jobs_come_back_in_the_order_of_their_acceptance),
 		JOURNAL_TEST(outcomes_are_looked_up),
 		JOURNAL_TEST(notes_that_nobody_waits_for_are_copied),
+		JOURNAL_TEST(closings_make_no_commit_while_others_come),
 		JOURNAL_TEST(closing_waits_for_what_was_submitted),
 		JOURNAL_TEST(outcomes_beyond_the_count_are_forgotten),
 		JOURNAL_TEST(old_outcomes_are_forgotten_and_waiting_jobs_never),
