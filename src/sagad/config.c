@@ -115,7 +115,7 @@ fini:
 static bool key_has_text(const struct config_key *key)
 {
 	return key->type == CONFIG_TEXT || key->type == CONFIG_CHOICE || key->type == CONFIG_SECRET ||
-	       key->type == CONFIG_SECRET_FILE;
+	       key->type == CONFIG_SECRET_FILE || key->type == CONFIG_WORDS;
 }
 
 void config_fini(struct config *config)
@@ -134,4 +134,5 @@ void config_fini(struct config *config)
 		free(*text);
 		*text = NULL;
 	}
+	config_services_fini(&config->sagas.services);
 }

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/must.h"
 #include "sagad/config_ids.h"
+#include "sagad/config_services.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -175,6 +176,35 @@ struct config {
 		uint64_t staging_ttl_ms;
 		uint64_t fence_ttl_ms;
 	} redis;
+	struct {
+		bool is_enabled;
+		char *stores; /* names, with commas between them */
+		struct config_services services;
+		struct config_ids uids;
+		struct config_ids gids;
+		char *postgresql_user;
+		char *postgresql_password;
+		char *postgresql_password_file;
+		uint64_t connections;
+		uint64_t max_open;
+		uint64_t max_memory_bytes;
+		uint64_t max_steps;
+		uint64_t max_depth;
+		uint64_t max_bytes;
+		uint64_t max_result_bytes;
+		uint64_t deadline_ms;
+		uint64_t max_deadline_ms;
+		uint64_t step_timeout_ms;
+		uint64_t max_step_timeout_ms;
+		uint64_t max_tries;
+		uint64_t retry_base_ms;
+		uint64_t retry_cap_ms;
+		uint64_t undo_base_ms;
+		uint64_t undo_cap_ms;
+		uint64_t park_after_ms;
+		uint64_t parked_retry_ms;
+		uint64_t barrier_ttl_ms;
+	} sagas;
 	struct {
 		uint64_t dims; /* 0: not known here; init must be told, embeddings of any size are taken */
 		char *distance;

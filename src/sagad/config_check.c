@@ -66,6 +66,24 @@ static void check_fences(struct config_loader *loader)
 	      "is shorter than timeouts.max_deadline and timeouts.late_write_window together: a late write would stay");
 }
 
+static void check_sagas(struct config_loader *loader)
+{
+	const struct config *c = loader->config;
+
+	check(loader, c->sagas.deadline_ms <= c->sagas.max_deadline_ms, "sagas", "deadline",
+	      "is longer than sagas.max_deadline: lower it or raise that");
+	check(loader, c->sagas.step_timeout_ms <= c->sagas.max_step_timeout_ms, "sagas", "step_timeout",
+	      "is longer than sagas.max_step_timeout: lower it or raise that");
+	check(loader, c->sagas.retry_base_ms <= c->sagas.retry_cap_ms, "sagas", "retry_base",
+	      "is longer than sagas.retry_cap");
+	check(loader, c->sagas.undo_base_ms <= c->sagas.undo_cap_ms, "sagas", "undo_base",
+	      "is longer than sagas.undo_cap");
+	check(loader, c->sagas.barrier_ttl_ms >= c->sagas.max_deadline_ms, "sagas", "barrier_ttl",
+	      "is shorter than sagas.max_deadline: a step could run twice");
+	check(loader, c->sagas.postgresql_password[0] == '\0' || c->sagas.postgresql_user[0] != '\0', "sagas",
+	      "postgresql_password_file", "needs sagas.postgresql_user, too");
+}
+
 static void check_limits(struct config_loader *loader)
 {
 	const struct config *c = loader->config;
@@ -158,6 +176,7 @@ void config_check(struct config_loader *loader)
 	check_operations(loader);
 	check_times(loader);
 	check_fences(loader);
+	check_sagas(loader);
 	check_limits(loader);
 	check_places(loader);
 }

@@ -90,7 +90,7 @@ static bool key_is_number(const struct config_key *key)
 
 static bool key_is_list(const struct config_key *key)
 {
-	return key->type == CONFIG_USERS || key->type == CONFIG_GROUPS;
+	return key->type == CONFIG_USERS || key->type == CONFIG_GROUPS || key->type == CONFIG_WORDS;
 }
 
 static const char *key_expects(const struct config_key *key)
@@ -112,7 +112,7 @@ static bool scalar_fits(const struct config_key *key, const config_setting_t *se
 		return key->type == CONFIG_BOOL;
 	case CONFIG_TYPE_INT:
 	case CONFIG_TYPE_INT64:
-		return key_is_number(key) || key_is_list(key);
+		return key_is_number(key) || key->type == CONFIG_USERS || key->type == CONFIG_GROUPS;
 	default:
 		return false;
 	}
@@ -142,9 +142,102 @@ static bool scalar_append(struct walk *walk, const struct config_key *key, const
 	return true;
 }
 
+/* ---- services ---- */
+
+/* A scalar of a service's group, as the text form has it; what the value means is looked at there. */
+static bool service_value_append(struct walk *walk, const config_setting_t *setting, struct buf *out)
+{
+	const char *text;
+
+	switch (config_setting_type(setting)) {
+	case CONFIG_TYPE_STRING:
+		text = config_setting_get_string(setting);
+		if (strpbrk(text, " ;,") == NULL) {
+			buf_append_text(out, text);
+			return true;
+		}
+		walk_fault(walk, setting, "sagas.services: a value may not hold a blank, a comma or a semicolon");
+		return false;
+	case CONFIG_TYPE_INT:
+	case CONFIG_TYPE_INT64:
+		buf_append_format(out, "%lld", config_setting_get_int64(setting));
+		return true;
+	default:
+		walk_fault(walk, setting, "sagas.services: expected a text in quotes or a whole number");
+		return false;
+	}
+}
+
+static bool service_key_append(struct walk *walk, const config_setting_t *setting, struct buf *out)
+{
+	const char *name = config_setting_name(setting), *near = config_services_nearest(str_of(name));
+	bool is_users;
+
+	if (!config_services_has_key(str_of(name), &is_users)) {
+		walk_fault(walk, setting, "sagas.services: a service has no key `%s`%s%s%s", name,
+			   near != NULL ? "; did you mean `" : "", near != NULL ? near : "", near != NULL ? "`?" : "");
+		return false;
+	}
+	buf_append_format(out, " %s=", name);
+	if (!is_users || !config_setting_is_aggregate(setting))
+		return service_value_append(walk, setting, out);
+	for (unsigned i = 0; i < (unsigned)config_setting_length(setting); i++) {
+		if (i > 0)
+			buf_append_text(out, ",");
+		if (!service_value_append(walk, config_setting_get_elem(setting, i), out))
+			return false;
+	}
+	return true;
+}
+
+static bool service_append(struct walk *walk, config_setting_t *group, struct buf *out)
+{
+	const config_setting_t *name;
+
+	if (!config_setting_is_group(group)) {
+		walk_fault(walk, group, "sagas.services: expected a group: { name = \"...\"; url = \"...\"; }");
+		return false;
+	}
+	name = config_setting_get_member(group, "name");
+	if (name == NULL) {
+		walk_fault(walk, group, "sagas.services: a service needs a name");
+		return false;
+	}
+	if (!service_value_append(walk, name, out))
+		return false;
+	for (unsigned i = 0; i < (unsigned)config_setting_length(group); i++) {
+		const config_setting_t *setting = config_setting_get_elem(group, i);
+
+		if (setting != name && !service_key_append(walk, setting, out))
+			return false;
+	}
+	return true;
+}
+
+static bool services_append(struct walk *walk, const config_setting_t *setting, struct buf *out)
+{
+	if (config_setting_type(setting) == CONFIG_TYPE_STRING) {
+		buf_append_text(out, config_setting_get_string(setting));
+		return true;
+	}
+	if (!config_setting_is_list(setting)) {
+		walk_fault(walk, setting, "sagas.services: expected a list of groups: ( { name = ... }, ... )");
+		return false;
+	}
+	for (unsigned i = 0; i < (unsigned)config_setting_length(setting); i++) {
+		if (i > 0)
+			buf_append_text(out, "; ");
+		if (!service_append(walk, config_setting_get_elem(setting, i), out))
+			return false;
+	}
+	return true;
+}
+
 static bool value_append(struct walk *walk, const struct config_key *key, const config_setting_t *setting,
 			 struct buf *out)
 {
+	if (key->type == CONFIG_SERVICES)
+		return services_append(walk, setting, out);
 	if (!key_is_list(key) || (!config_setting_is_array(setting) && !config_setting_is_list(setting)))
 		return scalar_append(walk, key, setting, out);
 	for (unsigned i = 0; i < (unsigned)config_setting_length(setting); i++) {

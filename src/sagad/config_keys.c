@@ -33,6 +33,9 @@ const struct config_section config_sections[] = {
 	{"qdrant", "Where the embeddings go, through the REST interface."},
 	{"neo4j", "Where entities and relationships go, through the HTTP transaction endpoint."},
 	{"redis", "Where whole documents are cached."},
+	{"sagas",
+	 "Sagas that clients write themselves (saga.run): steps on the stores and on HTTP services. They let a "
+	 "client send its own statements, so they are off until this section allows them."},
 	{"schema", "What `sagactl init` creates, unless its options say otherwise."},
 };
 const size_t config_n_sections = ARRAY_LEN(config_sections);
@@ -367,6 +370,80 @@ const struct config_key config_keys[] = {
 	 .help = "How long a value that was not published stays in its staging key."},
 	{"redis", "fence_ttl", CONFIG_DURATION, AT(redis.fence_ttl_ms), .fallback = "1d", .min = MIN, .max = 365 * DAY,
 	 .help = "How long the name of a removed saga is kept, so that a late write of it finds it and does nothing."},
+
+	/* ---- sagas ---- */
+	{"sagas", "enabled", CONFIG_BOOL, AT(sagas.is_enabled), .is_reloadable = true, .fallback = "false",
+	 .help = "Take saga.run at all. Sagas that have begun go on, whatever this says."},
+	{"sagas", "stores", CONFIG_WORDS, AT(sagas.stores), .is_reloadable = true, .fallback = "",
+	 .choices = "postgresql|redis|neo4j|qdrant|documents",
+	 .help = "Where steps may run: the stores by name, and `documents` for document.put and document.delete as "
+		 "steps. Empty: on services only."},
+	{"sagas", "services", CONFIG_SERVICES, AT(sagas.services), .fallback = "",
+	 .help = "HTTP services that steps may use, as groups: { name = \"payments\"; url = "
+		 "\"http://127.0.0.1:8080\"; }. A group may have ca_file, cert_file, key_file and tls_verify (full, "
+		 "ca, "
+		 "none) for https, secret_file (a file with a token that goes along as `Authorization: Bearer`, or as "
+		 "it "
+		 "is in the header that secret_header names), connections (requests at a time, 32), "
+		 "connect_timeout_ms (3000), idle_ms (2000: for how long an unused connection is kept; less than the "
+		 "service keeps it), and uids (only these users may use it; otherwise all who may run sagas). No value "
+		 "may hold a blank or a semicolon."},
+	{"sagas", "uids", CONFIG_USERS, AT(sagas.uids), .is_reloadable = true, .fallback = "",
+	 .help = "Users that may run sagas, by name or number, besides root and the user that the daemon runs as. They "
+		 "need daemon.jobs_uids, too, where that is set."},
+	{"sagas", "gids", CONFIG_GROUPS, AT(sagas.gids), .is_reloadable = true, .fallback = "",
+	 .help = "Groups whose members may run sagas."},
+	{"sagas", "postgresql_user", CONFIG_TEXT, AT(sagas.postgresql_user), .fallback = "", .max = NAME_BYTES,
+	 .help = "The role that steps on PostgreSQL run as: one that may do what clients may do, and read and write "
+		 "the table sagad_barriers. Empty: postgresql.user, who owns the documents' tables."},
+	{"sagas", "postgresql_password", CONFIG_SECRET, AT(sagas.postgresql_password), .fallback = "",
+	 .max = PASSWORD_BYTES, .help = "That role's password; postgresql_password_file is the better place."},
+	{"sagas", "postgresql_password_file", CONFIG_SECRET_FILE, AT(sagas.postgresql_password_file),
+	 AT(sagas.postgresql_password), .fallback = "", .max = PATH_BYTES,
+	 .help = "A file with the password. A relative name is a systemd credential."},
+	{"sagas", "connections", CONFIG_COUNT, AT(sagas.connections), .fallback = "4", .min = 1, .max = 64,
+	 .help = "Connections of steps to each of the stores, beside those for documents."},
+	{"sagas", "max_open", CONFIG_COUNT, AT(sagas.max_open), .fallback = "100000", .min = 1, .max = 10000000,
+	 .help = "Sagas that have not ended; beyond it saga.run is refused as `overloaded`."},
+	{"sagas", "max_memory", CONFIG_BYTES, AT(sagas.max_memory_bytes), .fallback = "256MiB", .min = MIB,
+	 .max = 1024 * GIB, .help = "Memory for their texts and results."},
+	{"sagas", "max_steps", CONFIG_COUNT, AT(sagas.max_steps), .is_reloadable = true, .fallback = "64", .min = 1,
+	 .max = 64, .help = "Steps of one saga."},
+	{"sagas", "max_depth", CONFIG_COUNT, AT(sagas.max_depth), .is_reloadable = true, .fallback = "64", .min = 1,
+	 .max = 64, .help = "Steps of one saga that follow one another."},
+	{"sagas", "max_bytes", CONFIG_BYTES, AT(sagas.max_bytes), .is_reloadable = true, .fallback = "1MiB", .min = 256,
+	 .max = 64 * MIB, .help = "The parameters of one saga.run."},
+	{"sagas", "max_result", CONFIG_BYTES, AT(sagas.max_result_bytes), .fallback = "64KiB", .min = 64,
+	 .max = 512 * KIB,
+	 .help = "The result of one step, as JSON; a longer one becomes null. It is kept in the journal."},
+	{"sagas", "deadline", CONFIG_DURATION, AT(sagas.deadline_ms), .fallback = "1min", .max = DAY,
+	 .help = "The time that a saga has which names no `deadline_ms`; past it, it is compensated. 0: no end."},
+	{"sagas", "max_deadline", CONFIG_DURATION, AT(sagas.max_deadline_ms), .is_reloadable = true, .fallback = "1d",
+	 .min = 10, .max = 30 * DAY, .help = "More than this can't be asked for."},
+	{"sagas", "step_timeout", CONFIG_DURATION, AT(sagas.step_timeout_ms), .fallback = "10s", .min = 10,
+	 .max = 60 * MIN, .help = "One try of a step that names no `timeout_ms`. After it the try is in doubt."},
+	{"sagas", "max_step_timeout", CONFIG_DURATION, AT(sagas.max_step_timeout_ms), .is_reloadable = true,
+	 .fallback = "10min", .min = 10, .max = 60 * MIN, .help = "More than this can't be asked for."},
+	{"sagas", "max_tries", CONFIG_COUNT, AT(sagas.max_tries), .fallback = "6", .min = 1, .max = 1000,
+	 .help = "Tries of a step that names no `retry.max`, before the saga is compensated."},
+	{"sagas", "retry_base", CONFIG_DURATION, AT(sagas.retry_base_ms), .fallback = "100ms", .min = 1,
+	 .max = 60 * MIN, .help = "The first wait between two tries of a step."},
+	{"sagas", "retry_cap", CONFIG_DURATION, AT(sagas.retry_cap_ms), .fallback = "5s", .min = 1, .max = 60 * MIN,
+	 .help = "The longest wait between two tries of a step."},
+	{"sagas", "undo_base", CONFIG_DURATION, AT(sagas.undo_base_ms), .fallback = "200ms", .min = 1, .max = 60 * MIN,
+	 .help = "The first wait between two tries of an undo, or of a step after the pivot."},
+	{"sagas", "undo_cap", CONFIG_DURATION, AT(sagas.undo_cap_ms), .fallback = "30s", .min = 1, .max = 60 * MIN,
+	 .help = "The longest wait between two such tries."},
+	{"sagas", "park_after", CONFIG_DURATION, AT(sagas.park_after_ms), .fallback = "15min", .min = 10,
+	 .max = 30 * DAY,
+	 .help = "An undo, or a step after the pivot, that fails for so long is parked: listed, counted, and tried "
+		 "rarely."},
+	{"sagas", "parked_retry", CONFIG_DURATION, AT(sagas.parked_retry_ms), .fallback = "10min", .min = 10,
+	 .max = DAY, .help = "How rarely."},
+	{"sagas", "barrier_ttl", CONFIG_DURATION, AT(sagas.barrier_ttl_ms), .fallback = "7d", .min = MIN,
+	 .max = 3650 * DAY,
+	 .help = "How long Redis remembers that a step has run, from its last try; longer than a saga may take, the "
+		 "time that it is parked included."},
 
 	/* ---- schema ---- */
 	{"schema", "dims", CONFIG_COUNT, AT(schema.dims), .fallback = "0", .max = 16000,

@@ -17,7 +17,9 @@ enum config_type {
 	CONFIG_SECRET,      /* a text that is never shown, and never taken from a command line */
 	CONFIG_SECRET_FILE, /* a file whose first line is the secret of the same section */
 	CONFIG_USERS,       /* names or numbers of users */
-	CONFIG_GROUPS       /* names or numbers of groups */
+	CONFIG_GROUPS,      /* names or numbers of groups */
+	CONFIG_WORDS,       /* some of `choices` */
+	CONFIG_SERVICES     /* groups, each an HTTP service */
 };
 
 struct config_key {
@@ -28,7 +30,7 @@ struct config_key {
 	size_t secret_offset; /* SECRET_FILE: of the secret's text */
 	const char *fallback; /* the default, in the file's own form */
 	uint64_t min, max;    /* numbers: the range; texts: of their length */
-	const char *choices;  /* CHOICE: "a|b|c" */
+	const char *choices;  /* CHOICE, WORDS: "a|b|c" */
 	const char *env;      /* the environment variable; NULL: none */
 	bool is_reloadable;   /* changes while the daemon runs */
 	const char *help;     /* full sentences, wrapped when printed */

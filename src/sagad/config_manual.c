@@ -41,6 +41,10 @@ static const char *type_words(enum config_type type)
 		return "users";
 	case CONFIG_GROUPS:
 		return "groups";
+	case CONFIG_WORDS:
+		return "words";
+	case CONFIG_SERVICES:
+		return "a list of groups";
 	}
 	MUST(!"a type that is none");
 	return "";

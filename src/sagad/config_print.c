@@ -31,7 +31,7 @@ static void template_key(FILE *out, const struct config_key *key)
 {
 	struct buf note = {0};
 	const char *quote = config_value_is_quoted(key, str_of(key->fallback)) ? "\"" : "";
-	bool is_list = key->type == CONFIG_USERS || key->type == CONFIG_GROUPS;
+	bool is_list = key->type == CONFIG_USERS || key->type == CONFIG_GROUPS || key->type == CONFIG_WORDS;
 
 	fputc('\n', out);
 	comment_print(out, "\t", key->help);
@@ -44,6 +44,8 @@ static void template_key(FILE *out, const struct config_key *key)
 		comment_print(out, "\t", note.at);
 	if (is_list)
 		fprintf(out, "\t#%s = [];\n", key->name);
+	else if (key->type == CONFIG_SERVICES)
+		fprintf(out, "\t#%s = ();\n", key->name);
 	else
 		fprintf(out, "\t#%s = %s%s%s;\n", key->name, quote, key->fallback, quote);
 	buf_fini(&note);

@@ -71,10 +71,13 @@ static size_t value_size(const struct config_key *key)
 	case CONFIG_CHOICE:
 	case CONFIG_SECRET:
 	case CONFIG_SECRET_FILE:
+	case CONFIG_WORDS:
 		return sizeof(char *); /* its ownership goes along */
 	case CONFIG_USERS:
 	case CONFIG_GROUPS:
 		return sizeof(struct config_ids);
+	case CONFIG_SERVICES:
+		return sizeof(struct config_services);
 	}
 	MUST(!"a type that is none");
 	return 0;

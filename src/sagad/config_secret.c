@@ -2,6 +2,7 @@
 #include "config_load.h"
 #include "config_value.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -111,8 +112,39 @@ static void secret_load(struct config_loader *loader, size_t file_index, size_t 
 	free(path);
 }
 
+/* A service's secret has no key of its own: its file is said in the service's group. */
+static void service_secret_load(struct config_loader *loader, struct config_service *service)
+{
+	size_t index = config_key_find(str_of("sagas"), str_of("services"));
+	char text[SECRET_FILE_BYTES + 1], *path = NULL;
+	size_t n_bytes = 0;
+	struct err err;
+	int rc = secret_path(service->secret_file, &path, &err);
+
+	if (rc == 0)
+		rc = secret_file_read(path, text, &n_bytes, &err);
+	for (size_t i = 0; rc == 0 && i < n_bytes; i++)
+		if (iscntrl((unsigned char)text[i])) /* it goes into a header */
+			rc = err_set(&err, -EINVAL, "%s has a control character at byte %zu", path, i + 1);
+	if (rc == 0) {
+		free(service->secret);
+		service->secret = strndup(text, n_bytes);
+		loader->is_out_of_memory |= service->secret == NULL;
+	} else {
+		err_prefix(&err, "service '%s': secret_file: ", service->name);
+		secret_fault(loader, index, err.text);
+	}
+	explicit_bzero(text, sizeof(text));
+	free(path);
+}
+
 void config_secrets_read(struct config_loader *loader)
 {
+	struct config_services *services = &loader->config->sagas.services;
+
+	for (uint32_t i = 0; i < services->n; i++)
+		if (services->at[i].secret_file[0] != '\0')
+			service_secret_load(loader, &services->at[i]);
 	for (size_t i = 0; i < config_n_keys; i++) {
 		size_t secret;
 		enum config_origin_kind file_from = loader->config->origins[i].kind, secret_from;

@@ -81,6 +81,8 @@ static int number_refuse(const struct config_key *key, struct str text, struct e
 	case CONFIG_SECRET_FILE:
 	case CONFIG_USERS:
 	case CONFIG_GROUPS:
+	case CONFIG_WORDS:
+	case CONFIG_SERVICES:
 		break;
 	}
 	return err_set(err, -EINVAL, "'%.*s' is no whole number", STR_ARG(text));
@@ -216,6 +218,32 @@ static int choice_set(struct config *config, const struct config_key *key, struc
 	return rc;
 }
 
+/* Some of the choices, with blanks or commas between them; kept with commas. */
+static int words_set(struct config *config, const struct config_key *key, struct str text, struct err *err)
+{
+	char *words = strndup(text.at != NULL ? text.at : "", text.len), *rest = words, *word;
+	struct buf kept = {0}, range = {0};
+	int rc = words == NULL ? err_set(err, -ENOMEM, "out of memory") : 0;
+
+	while (rc == 0 && (word = strsep(&rest, ", ")) != NULL) {
+		if (*word == '\0')
+			continue;
+		if (!choice_is_known(key->choices, str_of(word))) {
+			config_value_append_range(key, &range);
+			rc = err_set(err, -EINVAL, "'%s' is not possible: %s", word, range.at != NULL ? range.at : "");
+		}
+		buf_append_format(&kept, "%s%s", kept.len > 0 ? "," : "", word);
+	}
+	if (rc == 0 && kept.failed)
+		rc = err_set(err, -ENOMEM, "out of memory");
+	if (rc == 0)
+		rc = text_replace(config, key->offset, kept.at != NULL ? buf_str(&kept) : str_of(""), err);
+	buf_fini(&range);
+	buf_fini(&kept);
+	free(words);
+	return rc;
+}
+
 static int bool_set(struct config *config, const struct config_key *key, struct str text, struct err *err)
 {
 	static const struct {
@@ -312,6 +340,10 @@ int config_value_set(struct config *config, size_t index, struct str text, struc
 	case CONFIG_USERS:
 	case CONFIG_GROUPS:
 		return ids_set(config, key, text, err);
+	case CONFIG_WORDS:
+		return words_set(config, key, text, err);
+	case CONFIG_SERVICES:
+		return config_services_set(value_at(config, key->offset), text, err);
 	}
 	MUST(!"a type that is none");
 	return -EINVAL;
@@ -336,7 +368,11 @@ void config_value_append(const struct config *config, size_t index, struct buf *
 	case CONFIG_SECRET:
 	case CONFIG_SECRET_FILE:
 	case CONFIG_CHOICE:
+	case CONFIG_WORDS:
 		buf_append_text(out, *(char *const *)at);
+		return;
+	case CONFIG_SERVICES:
+		config_services_append(at, out);
 		return;
 	case CONFIG_USERS:
 	case CONFIG_GROUPS:
@@ -359,7 +395,8 @@ void config_value_append_range(const struct config_key *key, struct buf *out)
 		number_append(key, key->max, out);
 		return;
 	case CONFIG_CHOICE:
-		buf_append_text(out, "one of ");
+	case CONFIG_WORDS:
+		buf_append_text(out, key->type == CONFIG_WORDS ? "some of " : "one of ");
 		for (const char *at = key->choices; *at != '\0'; at++)
 			if (*at == '|')
 				buf_append_text(out, ", ");
@@ -374,6 +411,7 @@ void config_value_append_range(const struct config_key *key, struct buf *out)
 	case CONFIG_SECRET_FILE:
 	case CONFIG_USERS:
 	case CONFIG_GROUPS:
+	case CONFIG_SERVICES:
 		return;
 	}
 	MUST(!"a type that is none");
