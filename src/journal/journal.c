@@ -8,21 +8,21 @@
  * start a question to the ledger, don't make one of their own at once: they go with the next record that somebody waits
  * for, so that an intent that comes right behind them doesn't have to wait for their sync. The lists and the counters
  * below "shared" belong to whoever holds the mutex; requests belong to the journal's thread between the two lists; the
- * file belongs to the thread from its start to its end. Promises: done() once for each submit, in their order, on the
- * loop's thread; and after the first failure no answer of 0 any more. */
+ * file belongs to the thread from its start to its end. Promises: done() once for each submit, in their order among
+ * those of a kind, on the loop's thread; and after the first failure no answer of 0 any more. */
 #include "journal/journal.h"
 
 #include "base/buf.h"
 #include "base/crash_point.h"
-#include "journal/journal_db.h"
+#include "journal/journal_flows_read.h"
 #include "journal/journal_load.h"
 #include "journal/journal_lock.h"
+#include "journal/journal_work.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define DAY_MS (24u * 60 * 60 * 1000)
 #define SEC_NS 1000000000u
@@ -47,14 +47,10 @@ struct journal_impl {
 	uv_mutex_t mutex;
 	uv_cond_t wake_thread;
 	/* shared: */
-	struct list waiting;         /* journal_req.node */
-	uint32_t n_lazy;             /* of `waiting`, when there are only closings in it */
-	bool is_urgent;              /* `waiting` has something else */
-	struct list waiting_lookups; /* journal_lookup_req.node */
-	struct list waiting_lists;   /* journal_resolved_req.node */
-	struct list finished;
-	struct list finished_lookups;
-	struct list finished_lists;
+	struct list waiting[JOURNAL_KINDS];
+	uint32_t n_lazy; /* records, when there are only closings among them */
+	bool is_urgent;  /* one of the records is something else */
+	struct list finished[JOURNAL_KINDS];
 	bool is_stopping;
 	bool is_stopped;
 	bool is_out_of_memory; /* a note could not be copied: the journal has a hole */
@@ -63,10 +59,8 @@ struct journal_impl {
 	struct histogram commit_ns, records;
 
 	/* the journal's thread: */
-	struct journal_db db;
+	struct journal_work work;
 	uint64_t measured_ns; /* when the file's size was looked at */
-	int failed_rc;        /* not 0: failed for good */
-	struct err failed_err;
 };
 
 /* A request whose submitter doesn't wait: its texts are copied behind it. */
@@ -86,81 +80,6 @@ struct journal_options journal_options_default(void)
 }
 
 /* ---- the journal's thread ---- */
-
-static int64_t unix_now_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now); /* can't fail with this clock */
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* One transaction for the whole batch. */
-static int commit_batch(struct journal_impl *impl, struct list *batch, uint64_t *out_n, struct err *err)
-{
-	uint64_t n = 0;
-	int rc = journal_db_begin(&impl->db, err);
-
-	uv_mutex_lock(&impl->mutex);
-	impl->db.options.keep_ms = impl->keep_ms;
-	uv_mutex_unlock(&impl->mutex);
-	for (struct list *it = batch->next; rc == 0 && it != batch; it = it->next, n++)
-		rc = journal_db_record(&impl->db, container_of(it, struct journal_req, node), err);
-	if (rc == 0)
-		rc = journal_db_prune(&impl->db, unix_now_ms(), err);
-	if (rc == 0)
-		rc = journal_db_commit(&impl->db, err);
-	if (rc == 0)
-		*out_n = n;
-	return rc;
-}
-
-static void answer_batch(struct journal_impl *impl, struct list *batch)
-{
-	for (struct list *it = batch->next; it != batch; it = it->next) {
-		struct journal_req *req = container_of(it, struct journal_req, node);
-		req->rc = impl->failed_rc;
-		req->err = impl->failed_err;
-	}
-}
-
-static void answer_lookups(struct journal_impl *impl, struct list *lookups)
-{
-	for (struct list *it = lookups->next; it != lookups; it = it->next) {
-		struct journal_lookup_req *req = container_of(it, struct journal_lookup_req, node);
-		struct err err = {0};
-		req->rc = impl->failed_rc;
-		if (req->rc == 0)
-			req->rc = journal_db_lookup(&impl->db, &req->id, &req->row, &err);
-	}
-}
-
-static void answer_lists(struct journal_impl *impl, struct list *lists)
-{
-	for (struct list *it = lists->next; it != lists; it = it->next) {
-		struct journal_resolved_req *req = container_of(it, struct journal_resolved_req, node);
-		struct err err = {0};
-		req->rc = impl->failed_rc;
-		if (req->rc == 0)
-			req->rc = journal_db_list_resolved(&impl->db, req, &err);
-	}
-}
-
-/* Everything that waited at one moment: records first, so that a look-up sees what was submitted before it. */
-static void work_off(struct journal_impl *impl, struct list *batch, struct list *lookups, struct list *lists,
-		     bool is_out_of_memory, uint64_t *out_n_records)
-{
-	*out_n_records = 0;
-	if (is_out_of_memory && impl->failed_rc == 0)
-		impl->failed_rc =
-			err_set(&impl->failed_err, -ENOMEM,
-				"journal %s: no memory for a record; start sagad again with more", impl->path);
-	if (!list_is_empty(batch) && impl->failed_rc == 0)
-		impl->failed_rc = commit_batch(impl, batch, out_n_records, &impl->failed_err);
-	answer_batch(impl, batch);
-	answer_lookups(impl, lookups);
-	answer_lists(impl, lists);
-}
 
 /* The bytes of the file and of its write-ahead log; 0: looked at less than a second ago. */
 static uint64_t file_bytes(struct journal_impl *impl, uint64_t now_ns)
@@ -183,10 +102,24 @@ static uint64_t file_bytes(struct journal_impl *impl, uint64_t now_ns)
 	return n_bytes;
 }
 
+static void lists_init(struct list lists[JOURNAL_KINDS])
+{
+	for (int kind = 0; kind < JOURNAL_KINDS; kind++)
+		list_init(&lists[kind]);
+}
+
+static void lists_splice(struct list to[JOURNAL_KINDS], struct list from[JOURNAL_KINDS])
+{
+	for (int kind = 0; kind < JOURNAL_KINDS; kind++)
+		list_splice(&to[kind], &from[kind]);
+}
+
 static bool thread_has_nothing_to_do(const struct journal_impl *impl)
 {
-	return !impl->is_urgent && impl->n_lazy < LAZY_MAX && list_is_empty(&impl->waiting_lookups) &&
-	       list_is_empty(&impl->waiting_lists) && !impl->is_stopping;
+	for (int kind = JOURNAL_KIND_RECORD + 1; kind < JOURNAL_KINDS; kind++)
+		if (!list_is_empty(&impl->waiting[kind]))
+			return false;
+	return !impl->is_urgent && impl->n_lazy < LAZY_MAX && !impl->is_stopping;
 }
 
 /* With the mutex. Closings alone are waited with for a while, once. */
@@ -222,42 +155,37 @@ static void note_commit(struct journal_impl *impl, uint64_t n_records, uint64_t 
 static void thread_main(void *arg)
 {
 	struct journal_impl *impl = arg;
-	struct list batch, lookups, lists;
+	struct list batch[JOURNAL_KINDS];
 	bool is_last = false;
 
-	list_init(&batch);
-	list_init(&lookups);
-	list_init(&lists);
+	lists_init(batch);
 	uv_mutex_lock(&impl->mutex);
 	while (!is_last) {
 		bool is_out_of_memory;
 		uint64_t n_records, began_ns, ended_ns, n_bytes;
 
 		thread_wait(impl);
-		list_splice(&batch, &impl->waiting);
+		lists_splice(batch, impl->waiting);
 		impl->n_lazy = 0;
 		impl->is_urgent = false;
-		list_splice(&lookups, &impl->waiting_lookups);
-		list_splice(&lists, &impl->waiting_lists);
 		is_last = impl->is_stopping;
 		is_out_of_memory = impl->is_out_of_memory;
+		impl->work.db.options.keep_ms = impl->keep_ms;
 		uv_mutex_unlock(&impl->mutex);
 
 		began_ns = uv_hrtime();
-		work_off(impl, &batch, &lookups, &lists, is_out_of_memory, &n_records);
+		journal_work_off(&impl->work, batch, is_out_of_memory, &n_records);
 		ended_ns = uv_hrtime();
 		n_bytes = file_bytes(impl, ended_ns);
 		if (is_last)
-			journal_db_close(&impl->db, impl->failed_rc != 0);
+			journal_db_close(&impl->work.db, impl->work.failed_rc != 0);
 
 		uv_mutex_lock(&impl->mutex);
 		if (n_records > 0)
 			note_commit(impl, n_records, ended_ns - began_ns);
 		if (n_bytes > 0)
 			impl->n_bytes = n_bytes;
-		list_splice(&impl->finished, &batch);
-		list_splice(&impl->finished_lookups, &lookups);
-		list_splice(&impl->finished_lists, &lists);
+		lists_splice(impl->finished, batch);
 		impl->is_stopped = is_last;
 		/* Under the mutex: the loop frees the handle only after it has seen is_stopped under the mutex. */
 		(void)uv_async_send(&impl->wake_loop); /* fails on handles of another type only */
@@ -267,18 +195,67 @@ static void thread_main(void *arg)
 
 /* ---- the loop's thread ---- */
 
-static void finish_req(struct journal_impl *impl, struct journal_req *req)
+static void tell_failure(struct journal_impl *impl, int rc, const struct err *err)
 {
+	if (rc == 0 || impl->is_failure_told)
+		return;
+	impl->is_failure_told = true;
+	log_error(impl->log, "%s", err->text);
+}
+
+static void finish_req(struct journal_impl *impl, struct list *node)
+{
+	struct journal_req *req = container_of(node, struct journal_req, node);
+
 	CRASH_POINT(JOURNAL_TOLD_BEFORE);
 	impl->n_waiting--;
-	if (req->rc != 0 && !impl->is_failure_told) {
-		impl->is_failure_told = true;
-		log_error(impl->log, "%s", req->err.text);
-	}
+	tell_failure(impl, req->rc, &req->err);
 	if (req->done != NULL)
 		req->done(req);
 	else
 		free(container_of(req, struct owned_req, req));
+}
+
+static void finish_flow(struct journal_impl *impl, struct list *node)
+{
+	struct journal_flow_req *req = container_of(node, struct journal_flow_req, node);
+
+	CRASH_POINT(JOURNAL_TOLD_BEFORE);
+	impl->n_waiting--;
+	tell_failure(impl, req->rc, &req->err);
+	req->done(req);
+}
+
+static void finish_lookup(struct journal_impl *impl, struct list *node)
+{
+	struct journal_lookup_req *req = container_of(node, struct journal_lookup_req, node);
+
+	(void)impl;
+	req->done(req);
+}
+
+static void finish_resolved(struct journal_impl *impl, struct list *node)
+{
+	struct journal_resolved_req *req = container_of(node, struct journal_resolved_req, node);
+
+	(void)impl;
+	req->done(req);
+}
+
+static void finish_find(struct journal_impl *impl, struct list *node)
+{
+	struct journal_flow_find_req *req = container_of(node, struct journal_flow_find_req, node);
+
+	(void)impl;
+	req->done(req);
+}
+
+static void finish_list(struct journal_impl *impl, struct list *node)
+{
+	struct journal_flow_list_req *req = container_of(node, struct journal_flow_list_req, node);
+
+	(void)impl;
+	req->done(req);
 }
 
 static void impl_free(struct journal_impl *impl)
@@ -303,29 +280,22 @@ static void on_wake_closed(uv_handle_t *handle)
 static void on_wake(uv_async_t *async)
 {
 	struct journal_impl *impl = container_of(async, struct journal_impl, wake_loop);
-	struct list finished, lookups, lists, *node;
+	static void (*const finish[JOURNAL_KINDS])(struct journal_impl * impl, struct list * node) = {
+		[JOURNAL_KIND_RECORD] = finish_req,         [JOURNAL_KIND_FLOW] = finish_flow, [JOURNAL_KIND_LOOKUP] = finish_lookup,
+		[JOURNAL_KIND_RESOLVED] = finish_resolved, [JOURNAL_KIND_FIND] = finish_find, [JOURNAL_KIND_LIST] = finish_list,
+	};
+	struct list finished[JOURNAL_KINDS], *node;
 	bool is_stopped;
 
-	list_init(&finished);
-	list_init(&lookups);
-	list_init(&lists);
+	lists_init(finished);
 	uv_mutex_lock(&impl->mutex);
-	list_splice(&finished, &impl->finished);
-	list_splice(&lookups, &impl->finished_lookups);
-	list_splice(&lists, &impl->finished_lists);
+	lists_splice(finished, impl->finished);
 	is_stopped = impl->is_stopped;
 	uv_mutex_unlock(&impl->mutex);
 
-	while ((node = list_take_first(&finished)) != NULL)
-		finish_req(impl, container_of(node, struct journal_req, node));
-	while ((node = list_take_first(&lookups)) != NULL) {
-		struct journal_lookup_req *req = container_of(node, struct journal_lookup_req, node);
-		req->done(req);
-	}
-	while ((node = list_take_first(&lists)) != NULL) {
-		struct journal_resolved_req *req = container_of(node, struct journal_resolved_req, node);
-		req->done(req);
-	}
+	for (int kind = 0; kind < JOURNAL_KINDS; kind++)
+		while ((node = list_take_first(&finished[kind])) != NULL)
+			finish[kind](impl, node);
 	if (is_stopped && !uv_is_closing((uv_handle_t *)&impl->wake_loop)) {
 		(void)uv_thread_join(&impl->thread); /* it has nothing left to do but to return */
 		uv_close((uv_handle_t *)&impl->wake_loop, on_wake_closed);
@@ -395,33 +365,56 @@ static void op_submit(struct journal *journal, struct journal_req *req)
 		impl->is_out_of_memory = true; /* the next request brings the news */
 	} else {
 		impl->n_waiting++;
-		list_append(&impl->waiting, &req->node);
+		list_append(&impl->waiting[JOURNAL_KIND_RECORD], &req->node);
 		submit_wake(impl, req);
 	}
 	uv_mutex_unlock(&impl->mutex);
 }
 
-static void op_lookup(struct journal *journal, struct journal_lookup_req *req)
+static void hand_over(struct journal_impl *impl, enum journal_kind kind, struct list *node)
 {
-	struct journal_impl *impl = impl_of(journal);
-
 	MUST(!impl->is_closing);
 	uv_mutex_lock(&impl->mutex);
-	list_append(&impl->waiting_lookups, &req->node);
+	list_append(&impl->waiting[kind], node);
 	uv_cond_signal(&impl->wake_thread);
 	uv_mutex_unlock(&impl->mutex);
 }
 
+static void op_lookup(struct journal *journal, struct journal_lookup_req *req)
+{
+	hand_over(impl_of(journal), JOURNAL_KIND_LOOKUP, &req->node);
+}
+
 static void op_resolved(struct journal *journal, struct journal_resolved_req *req)
 {
-	struct journal_impl *impl = impl_of(journal);
-
-	MUST(!impl->is_closing);
 	list_init(&req->rows);
-	uv_mutex_lock(&impl->mutex);
-	list_append(&impl->waiting_lists, &req->node);
-	uv_cond_signal(&impl->wake_thread);
-	uv_mutex_unlock(&impl->mutex);
+	hand_over(impl_of(journal), JOURNAL_KIND_RESOLVED, &req->node);
+}
+
+static void op_flow(struct journal *journal, struct journal_flow_req *req)
+{
+	MUST(req->done != NULL); /* its texts are borrowed, not copied */
+	req->is_known = req->is_same = false;
+	impl_of(journal)->n_waiting++;
+	hand_over(impl_of(journal), JOURNAL_KIND_FLOW, &req->node);
+}
+
+static void op_flow_find(struct journal *journal, struct journal_flow_find_req *req)
+{
+	req->found = NULL;
+	hand_over(impl_of(journal), JOURNAL_KIND_FIND, &req->node);
+}
+
+static void op_flow_list(struct journal *journal, struct journal_flow_list_req *req)
+{
+	list_init(&req->rows);
+	hand_over(impl_of(journal), JOURNAL_KIND_LIST, &req->node);
+}
+
+static int op_load_flows(struct journal *journal, int (*flow)(void *arg, const struct journal_flow *found), void *arg,
+			 struct err *err)
+{
+	return journal_flows_load(impl_of(journal)->path, flow, arg, err);
 }
 
 static int op_load(struct journal *journal, int (*intent)(void *arg, const struct journal_intent *found),
@@ -449,6 +442,10 @@ static const struct journal_ops journal_ops = {
 	.lookup = op_lookup,
 	.resolved = op_resolved,
 	.load = op_load,
+	.flow = op_flow,
+	.flow_find = op_flow_find,
+	.flow_list = op_flow_list,
+	.load_flows = op_load_flows,
 	.close = op_close,
 };
 
@@ -486,7 +483,7 @@ static int open_file(struct journal_impl *impl, const char *path, const struct j
 	if (rc == 0)
 		rc = journal_lock_take(impl->path, &impl->lock_fd, err);
 	if (rc == 0)
-		rc = journal_db_open(&impl->db, impl->path, options, err);
+		rc = journal_db_open(&impl->work.db, impl->path, options, err);
 	return rc;
 }
 
@@ -508,12 +505,8 @@ int journal_open(uv_loop_t *loop, const char *path, struct log *log, const struc
 	impl->lock_fd = -1;
 	histogram_init(&impl->commit_ns, HISTOGRAM_LEAST_NS);
 	histogram_init(&impl->records, 1);
-	list_init(&impl->waiting);
-	list_init(&impl->waiting_lookups);
-	list_init(&impl->finished);
-	list_init(&impl->finished_lookups);
-	list_init(&impl->waiting_lists);
-	list_init(&impl->finished_lists);
+	lists_init(impl->waiting);
+	lists_init(impl->finished);
 	MUST(uv_mutex_init(&impl->mutex) == 0 && uv_cond_init(&impl->wake_thread) == 0);
 	rc = open_file(impl, path, options, err);
 	if (rc != 0)
@@ -523,7 +516,7 @@ int journal_open(uv_loop_t *loop, const char *path, struct log *log, const struc
 		(void)err_set(err, rc, "journal %s: no event handle: %s", impl->path, uv_strerror(rc));
 		goto close_file;
 	}
-	impl->journal = (struct journal){.ops = &journal_ops, .id = impl->db.id};
+	impl->journal = (struct journal){.ops = &journal_ops, .id = impl->work.db.id};
 	rc = uv_thread_create(&impl->thread, thread_main, impl);
 	if (rc != 0) {
 		(void)err_set(err, rc, "journal %s: no thread: %s; raise the limit of threads (RLIMIT_NPROC, TasksMax)",
@@ -533,12 +526,12 @@ int journal_open(uv_loop_t *loop, const char *path, struct log *log, const struc
 	*out = &impl->journal;
 	return 0;
 close_async:
-	journal_db_close(&impl->db, false);
+	journal_db_close(&impl->work.db, false);
 	impl->closed = closed_nobody;
 	uv_close((uv_handle_t *)&impl->wake_loop, on_wake_closed); /* frees impl in the loop's next turn */
 	return rc;
 close_file:
-	journal_db_close(&impl->db, false);
+	journal_db_close(&impl->work.db, false);
 free_impl:
 	impl_free(impl);
 	return rc;

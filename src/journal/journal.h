@@ -1,8 +1,8 @@
-/* The journal: open intents, accepted jobs and how those ended, and what operators have settled, in one SQLite file
- * that the sqlite3 shell can read while the daemon runs (tables `intents`, `jobs`, `deaths`, `resolved`). Implements
- * port/journal.h.
+/* The journal: open intents, accepted jobs and how those ended, what operators have settled, and sagas that clients
+ * wrote themselves with their steps, in one SQLite file that the sqlite3 shell can read while the daemon runs (tables
+ * `intents`, `jobs`, `deaths`, `resolved`, `sagas`, `saga_steps`). Implements port/journal.h.
  *
- * Format version 2; a file of version 1 is brought forward when it is opened, in one transaction. WAL with
+ * Format version 3; a file of version 1 or 2 is brought forward when it is opened, in one transaction. WAL with
  * synchronous=FULL: an answer of 0 means that the bytes were fsynced. */
 #ifndef SAGAD_JOURNAL_JOURNAL_H
 #define SAGAD_JOURNAL_JOURNAL_H
@@ -16,8 +16,8 @@
 #include <uv.h>
 
 struct journal_options {
-	uint64_t keep_ms;    /* how an accepted job ended is remembered at least this long, unless there are ... */
-	uint32_t keep_count; /* ... more outcomes than this: then the oldest go first */
+	uint64_t keep_ms;    /* how an accepted job or a saga ended is remembered this long, unless there are ... */
+	uint32_t keep_count; /* ... more outcomes than this, of jobs or of sagas: then the oldest go first */
 	uint32_t busy_ms;    /* how long another process (somebody's sqlite3 shell) may hold the file's write lock */
 };
 

@@ -4,6 +4,7 @@
 #include "journal/journal_db.h"
 
 #include "base/crash_point.h"
+#include "journal/journal_flows_read.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +36,23 @@ static const char *const format_sql[] = {
 	      "  seq INTEGER PRIMARY KEY AUTOINCREMENT, saga TEXT NOT NULL, document_id TEXT NOT NULL,"
 	      "  work TEXT NOT NULL, store TEXT NOT NULL, error TEXT NOT NULL, reason TEXT NOT NULL,"
 	      "  uid INTEGER NOT NULL, unix_ms INTEGER NOT NULL);",
+	/* `place`: in the order of their ends, NULL while it hasn't ended. The long column comes last, so that a look
+	 * at the others doesn't read it. */
+	[3] = "CREATE TABLE sagas ("
+	      "  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, uid INTEGER NOT NULL,"
+	      "  idempotency_key TEXT, hash BLOB NOT NULL, state TEXT NOT NULL, code TEXT NOT NULL, reason TEXT,"
+	      "  began_ms INTEGER NOT NULL, deadline_ms INTEGER NOT NULL, ended_ms INTEGER, place INTEGER,"
+	      "  spec TEXT NOT NULL);"
+	      "CREATE UNIQUE INDEX sagas_key ON sagas (uid, idempotency_key) WHERE idempotency_key IS NOT NULL;"
+	      "CREATE INDEX sagas_open ON sagas (seq) WHERE place IS NULL;"
+	      "CREATE UNIQUE INDEX sagas_ended ON sagas (place) WHERE place IS NOT NULL;"
+	      "CREATE INDEX sagas_ended_of ON sagas (uid, place) WHERE place IS NOT NULL;"
+	      "CREATE TABLE saga_steps ("
+	      "  saga TEXT NOT NULL, step INTEGER NOT NULL, state TEXT NOT NULL, n_tries INTEGER NOT NULL,"
+	      "  error TEXT, reason TEXT, unix_ms INTEGER NOT NULL, result TEXT,"
+	      "  PRIMARY KEY (saga, step)) WITHOUT ROWID;"
+	      "CREATE TRIGGER sagas_forgotten AFTER DELETE ON sagas BEGIN"
+	      "  DELETE FROM saga_steps WHERE saga = old.id; END;",
 };
 _Static_assert(ARRAY_LEN(format_sql) == JOURNAL_DB_VERSION + 1, "each format has its line");
 
@@ -62,6 +80,31 @@ static const char *const statement_sql[JOURNAL_DB_STATEMENTS] = {
 	[JOURNAL_DB_PRUNE_MANY] = "DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE ended_ms IS NOT NULL"
 				  " ORDER BY ended_ms, seq LIMIT ?1)",
 	[JOURNAL_DB_PRUNE_RESOLVED] = "DELETE FROM resolved WHERE seq <= ?1",
+	[JOURNAL_DB_PUT_FLOW] = "INSERT INTO sagas"
+				" (id, uid, idempotency_key, hash, state, code, reason, began_ms, deadline_ms, spec)"
+				" VALUES (?1, ?2, ?3, ?4, ?5, coalesce(?6, ''), ?7, ?8, ?9, ?10)"
+				" ON CONFLICT (uid, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING",
+	[JOURNAL_DB_MOVE_FLOW] = "UPDATE sagas SET state = coalesce(?2, state), code = coalesce(?3, code),"
+				 " reason = coalesce(?4, reason), ended_ms = ?5, place = ?6"
+				 " WHERE id = ?1 AND place IS NULL",
+	[JOURNAL_DB_PUT_STEP] = "INSERT INTO saga_steps (saga, step, state, n_tries, result, error, reason, unix_ms)"
+				" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (saga, step) DO UPDATE SET"
+				" state = excluded.state, n_tries = excluded.n_tries,"
+				" result = coalesce(excluded.result, result), error = coalesce(excluded.error, error),"
+				" reason = coalesce(excluded.reason, reason), unix_ms = excluded.unix_ms",
+	[JOURNAL_DB_FIND_KEY] = "SELECT id, hash FROM sagas WHERE uid = ?1 AND idempotency_key = ?2",
+	[JOURNAL_DB_FIND_FLOW] = JOURNAL_FLOWS_READ_ROW " WHERE id = ?1",
+	[JOURNAL_DB_FIND_STEPS] = JOURNAL_FLOWS_READ_STEPS,
+	[JOURNAL_DB_LIST_FLOWS] = "SELECT place, id, state, code, reason, uid, began_ms, ended_ms FROM sagas"
+				  " WHERE place < ?1 ORDER BY place DESC LIMIT ?2",
+	[JOURNAL_DB_LIST_FLOWS_OF] = "SELECT place, id, state, code, reason, uid, began_ms, ended_ms FROM sagas"
+				     " WHERE uid = ?3 AND place < ?1 ORDER BY place DESC LIMIT ?2",
+	/* Looks at the first of them only: without an index on their age a walk over all would hold up commits. */
+	[JOURNAL_DB_PRUNE_OLD_FLOWS] = "DELETE FROM sagas WHERE seq IN (SELECT seq FROM (SELECT seq, ended_ms"
+				       " FROM sagas WHERE place IS NOT NULL ORDER BY place LIMIT ?2)"
+				       " WHERE ended_ms < ?1)",
+	[JOURNAL_DB_PRUNE_MANY_FLOWS] = "DELETE FROM sagas WHERE seq IN"
+					" (SELECT seq FROM sagas WHERE place IS NOT NULL ORDER BY place LIMIT ?1)",
 };
 
 /* ---- errors ---- */
@@ -111,6 +154,19 @@ int journal_db_fail(sqlite3 *sqlite, const char *path, int sqlite_rc, const char
 static int db_fail(const struct journal_db *db, int sqlite_rc, const char *what, struct err *err)
 {
 	return journal_db_fail(db->sqlite, db->path, sqlite_rc, what, err);
+}
+
+int journal_db_run(struct journal_db *db, enum journal_db_statement which, const char *what, struct err *err)
+{
+	/* no crash point: its callers have them */
+	sqlite3_stmt *statement = db->statements[which];
+	int stepped = sqlite3_step(statement), rc = 0;
+
+	if (stepped != SQLITE_DONE)
+		rc = db_fail(db, stepped, what, err);
+	(void)sqlite3_reset(statement);          /* repeats the error that `stepped` has */
+	(void)sqlite3_clear_bindings(statement); /* can't fail; borrowed texts must not stay bound */
+	return rc;
 }
 
 static int db_run(struct journal_db *db, const char *sql, const char *what, struct err *err)
@@ -315,7 +371,7 @@ static int prepare_statements(struct journal_db *db, struct err *err)
 
 static int check_content(struct journal_db *db, int64_t version, struct err *err)
 {
-	int64_t n_outcomes = 0;
+	int64_t n_outcomes = 0, n_ended_flows = 0;
 	int rc = set_wal(db, err);
 
 	if (rc == 0)
@@ -325,8 +381,13 @@ static int check_content(struct journal_db *db, int64_t version, struct err *err
 	if (rc == 0)
 		rc = db_read_number(db, "SELECT count(*) FROM jobs WHERE ended_ms IS NOT NULL", &n_outcomes, err);
 	if (rc == 0)
+		rc = db_read_number(db, "SELECT count(*) FROM sagas WHERE place IS NOT NULL", &n_ended_flows, err);
+	if (rc == 0)
+		rc = db_read_number(db, "SELECT max(place) FROM sagas WHERE place IS NOT NULL", &db->last_place, err);
+	if (rc == 0)
 		rc = prepare_statements(db, err);
 	db->n_outcomes = (uint64_t)n_outcomes;
+	db->n_ended_flows = (uint64_t)n_ended_flows;
 	return rc;
 }
 

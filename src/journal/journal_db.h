@@ -9,7 +9,7 @@
 #include <sqlite3.h>
 #include <stdint.h>
 
-#define JOURNAL_DB_VERSION        2          /* PRAGMA user_version */
+#define JOURNAL_DB_VERSION        3          /* PRAGMA user_version */
 #define JOURNAL_DB_APPLICATION_ID 0x73616764 /* "sagd": file(1) and a second look tell whose file it is */
 
 enum journal_db_statement {
@@ -28,6 +28,16 @@ enum journal_db_statement {
 	JOURNAL_DB_PRUNE_OLD,
 	JOURNAL_DB_PRUNE_MANY,
 	JOURNAL_DB_PRUNE_RESOLVED,
+	JOURNAL_DB_PUT_FLOW,
+	JOURNAL_DB_MOVE_FLOW,
+	JOURNAL_DB_PUT_STEP,
+	JOURNAL_DB_FIND_KEY,
+	JOURNAL_DB_FIND_FLOW,
+	JOURNAL_DB_FIND_STEPS,
+	JOURNAL_DB_LIST_FLOWS,
+	JOURNAL_DB_LIST_FLOWS_OF,
+	JOURNAL_DB_PRUNE_OLD_FLOWS,
+	JOURNAL_DB_PRUNE_MANY_FLOWS,
 	JOURNAL_DB_STATEMENTS
 };
 
@@ -37,8 +47,10 @@ struct journal_db {
 	char *path; /* owned */
 	struct uuid id;
 	struct journal_options options;
-	uint64_t n_outcomes;   /* ended jobs that are remembered */
-	int64_t last_prune_ms; /* Unix time */
+	uint64_t n_outcomes;    /* ended jobs that are remembered */
+	uint64_t n_ended_flows; /* the same of flows */
+	int64_t last_place;     /* of the flow that ended last */
+	int64_t last_prune_ms;  /* Unix time */
 };
 
 /* Opens or creates; path, absolute, is kept as a copy. On failure nothing is left open. Errors: see journal_open(). */
@@ -48,6 +60,10 @@ int journal_db_open(struct journal_db *db, const char *path, const struct journa
 /* Takes zeroes and what was closed. After a failed write nothing more is written, no checkpoint either: which pages
  * reached the disk is unknown until the next open. */
 void journal_db_close(struct journal_db *db, bool is_failed);
+
+/* Runs a statement that returns no rows, with what is bound to it; unbinds it. */
+int journal_db_run(struct journal_db *db, enum journal_db_statement which, const char *what,
+		   struct err *err) WARN_UNUSED;
 
 /* begin, any number of records, commit: 0 or a negative errno, after which only journal_db_close() is allowed. */
 int journal_db_begin(struct journal_db *db, struct err *err) WARN_UNUSED;

@@ -2,6 +2,7 @@
 #include "journal/journal_db.h"
 
 #include "base/crash_point.h"
+#include "journal/journal_flows.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,20 +19,6 @@
 static int rows_fail(const struct journal_db *db, int sqlite_rc, const char *what, struct err *err)
 {
 	return journal_db_fail(db->sqlite, db->path, sqlite_rc, what, err);
-}
-
-/* Runs a statement that returns no rows, with what is bound to it. */
-static int rows_run(struct journal_db *db, enum journal_db_statement which, const char *what, struct err *err)
-{
-	/* no crash point: its callers have them */
-	sqlite3_stmt *statement = db->statements[which];
-	int stepped = sqlite3_step(statement), rc = 0;
-
-	if (stepped != SQLITE_DONE)
-		rc = rows_fail(db, stepped, what, err);
-	(void)sqlite3_reset(statement);          /* repeats the error that `stepped` has */
-	(void)sqlite3_clear_bindings(statement); /* can't fail; borrowed texts must not stay bound */
-	return rc;
 }
 
 /* Binding fails for lack of memory or a text above 1 GB only; the column's NOT NULL or the step then reports it. */
@@ -63,7 +50,7 @@ static int put_intent(struct journal_db *db, const struct journal_req *req, stru
 	(void)sqlite3_bind_int(statement, 4, req->is_delete);
 	(void)sqlite3_bind_int64(statement, 5, req->unix_ms);
 	CRASH_POINT(JOURNAL_INTENT_BEFORE);
-	return rows_run(db, JOURNAL_DB_PUT_INTENT, "an intent can't be written", err);
+	return journal_db_run(db, JOURNAL_DB_PUT_INTENT, "an intent can't be written", err);
 }
 
 static int abort_intent(struct journal_db *db, const struct journal_req *req, struct err *err)
@@ -71,14 +58,14 @@ static int abort_intent(struct journal_db *db, const struct journal_req *req, st
 	bind_uuid(db->statements[JOURNAL_DB_ABORT_INTENT], 1, &req->saga);
 	(void)sqlite3_bind_int64(db->statements[JOURNAL_DB_ABORT_INTENT], 2, req->unix_ms);
 	CRASH_POINT(JOURNAL_ABORTED_BEFORE);
-	return rows_run(db, JOURNAL_DB_ABORT_INTENT, "an abort can't be written", err);
+	return journal_db_run(db, JOURNAL_DB_ABORT_INTENT, "an abort can't be written", err);
 }
 
 static int close_intent(struct journal_db *db, const struct journal_req *req, struct err *err)
 {
 	bind_uuid(db->statements[JOURNAL_DB_CLOSE_INTENT], 1, &req->saga);
 	CRASH_POINT(JOURNAL_CLOSE_BEFORE);
-	return rows_run(db, JOURNAL_DB_CLOSE_INTENT, "the end of a saga can't be written", err);
+	return journal_db_run(db, JOURNAL_DB_CLOSE_INTENT, "the end of a saga can't be written", err);
 }
 
 static int accept_job(struct journal_db *db, const struct journal_req *req, struct err *err)
@@ -96,7 +83,7 @@ static int accept_job(struct journal_db *db, const struct journal_req *req, stru
 	if (rc != SQLITE_OK)
 		return rows_fail(db, rc, "an accepted job can't be written", err);
 	CRASH_POINT(JOURNAL_ACCEPT_BEFORE);
-	return rows_run(db, JOURNAL_DB_ACCEPT_JOB, "an accepted job can't be written", err);
+	return journal_db_run(db, JOURNAL_DB_ACCEPT_JOB, "an accepted job can't be written", err);
 }
 
 static int64_t unix_now_ms(void)
@@ -112,7 +99,7 @@ static int forget_deaths(struct journal_db *db, const struct uuid *job, const ch
 	/* no crash point: in the batch's transaction, which has its own */
 	bind_uuid(db->statements[JOURNAL_DB_FORGET_DEATHS], 1, job);
 	bind_text(db->statements[JOURNAL_DB_FORGET_DEATHS], 2, store);
-	return rows_run(db, JOURNAL_DB_FORGET_DEATHS, "the deaths of a store can't be forgotten", err);
+	return journal_db_run(db, JOURNAL_DB_FORGET_DEATHS, "the deaths of a store can't be forgotten", err);
 }
 
 static int end_job(struct journal_db *db, const struct journal_req *req, struct err *err)
@@ -129,7 +116,7 @@ static int end_job(struct journal_db *db, const struct journal_req *req, struct 
 	bind_text(statement, 5, is_done ? NULL : req->reason);
 	(void)sqlite3_bind_int64(statement, 6, req->unix_ms > 0 ? req->unix_ms : unix_now_ms());
 	CRASH_POINT(JOURNAL_JOB_END_BEFORE);
-	rc = rows_run(db, JOURNAL_DB_END_JOB, "the outcome of a job can't be written", err);
+	rc = journal_db_run(db, JOURNAL_DB_END_JOB, "the outcome of a job can't be written", err);
 	if (rc == 0) {
 		db->n_outcomes += (uint64_t)sqlite3_changes(db->sqlite);
 		rc = forget_deaths(db, &req->saga, NULL, err);
@@ -145,7 +132,7 @@ static int put_deaths(struct journal_db *db, const struct journal_req *req, stru
 	bind_uuid(db->statements[JOURNAL_DB_PUT_DEATHS], 1, &req->saga);
 	bind_text(db->statements[JOURNAL_DB_PUT_DEATHS], 2, req->store);
 	(void)sqlite3_bind_int64(db->statements[JOURNAL_DB_PUT_DEATHS], 3, req->n_deaths);
-	return rows_run(db, JOURNAL_DB_PUT_DEATHS, "the deaths of a store can't be written", err);
+	return journal_db_run(db, JOURNAL_DB_PUT_DEATHS, "the deaths of a store can't be written", err);
 }
 
 /* Old ones matter to nobody; without a bound a script in a loop would fill the disk. */
@@ -155,7 +142,7 @@ static int prune_resolved(struct journal_db *db, struct err *err)
 
 	/* no crash point: in the batch's transaction, which has its own */
 	(void)sqlite3_bind_int64(db->statements[JOURNAL_DB_PRUNE_RESOLVED], 1, newest - RESOLVED_KEPT);
-	return rows_run(db, JOURNAL_DB_PRUNE_RESOLVED, "old resolutions can't be removed", err);
+	return journal_db_run(db, JOURNAL_DB_PRUNE_RESOLVED, "old resolutions can't be removed", err);
 }
 
 static int put_resolved(struct journal_db *db, const struct journal_req *req, struct err *err)
@@ -172,14 +159,14 @@ static int put_resolved(struct journal_db *db, const struct journal_req *req, st
 	bind_text(statement, 6, req->reason);
 	(void)sqlite3_bind_int64(statement, 7, req->uid);
 	(void)sqlite3_bind_int64(statement, 8, req->unix_ms);
-	rc = rows_run(db, JOURNAL_DB_PUT_RESOLVED, "what was resolved can't be written", err);
+	rc = journal_db_run(db, JOURNAL_DB_PUT_RESOLVED, "what was resolved can't be written", err);
 	return rc == 0 ? prune_resolved(db, err) : rc;
 }
 
 int journal_db_begin(struct journal_db *db, struct err *err)
 {
 	CRASH_POINT(JOURNAL_BATCH_BEFORE);
-	return rows_run(db, JOURNAL_DB_BEGIN, "a transaction can't be begun", err);
+	return journal_db_run(db, JOURNAL_DB_BEGIN, "a transaction can't be begun", err);
 }
 
 int journal_db_record(struct journal_db *db, const struct journal_req *req, struct err *err)
@@ -210,7 +197,7 @@ int journal_db_commit(struct journal_db *db, struct err *err)
 	int rc;
 
 	CRASH_POINT(JOURNAL_COMMIT_BEFORE);
-	rc = rows_run(db, JOURNAL_DB_COMMIT, "a commit failed", err);
+	rc = journal_db_run(db, JOURNAL_DB_COMMIT, "a commit failed", err);
 	CRASH_POINT_IF(rc == 0, JOURNAL_COMMIT_AFTER);
 	return rc;
 }
@@ -225,7 +212,7 @@ static int prune_old(struct journal_db *db, int64_t now_unix_ms, struct err *err
 	CRASH_POINT(JOURNAL_PRUNE_BEFORE);
 	(void)sqlite3_bind_int64(statement, 1, now_unix_ms - (int64_t)db->options.keep_ms);
 	(void)sqlite3_bind_int(statement, 2, PRUNE_MAX_ROWS);
-	rc = rows_run(db, JOURNAL_DB_PRUNE_OLD, "old outcomes can't be removed", err);
+	rc = journal_db_run(db, JOURNAL_DB_PRUNE_OLD, "old outcomes can't be removed", err);
 	if (rc == 0)
 		db->n_outcomes -= (uint64_t)sqlite3_changes(db->sqlite);
 	return rc;
@@ -239,7 +226,7 @@ static int prune_many(struct journal_db *db, struct err *err)
 	CRASH_POINT(JOURNAL_PRUNE_BEFORE);
 	(void)sqlite3_bind_int64(db->statements[JOURNAL_DB_PRUNE_MANY], 1,
 				 (int64_t)(excess < PRUNE_MAX_ROWS ? excess : PRUNE_MAX_ROWS));
-	rc = rows_run(db, JOURNAL_DB_PRUNE_MANY, "outcomes above the configured count can't be removed", err);
+	rc = journal_db_run(db, JOURNAL_DB_PRUNE_MANY, "outcomes above the configured count can't be removed", err);
 	if (rc == 0)
 		db->n_outcomes -= (uint64_t)sqlite3_changes(db->sqlite);
 	return rc;
@@ -265,11 +252,14 @@ static int give_space_back(struct journal_db *db, struct err *err)
 int journal_db_prune(struct journal_db *db, int64_t now_unix_ms, struct err *err)
 {
 	int64_t since_ms = now_unix_ms - db->last_prune_ms;
+	bool is_due = since_ms < 0 || since_ms >= PRUNE_EVERY_MS;
 	int rc = 0;
 
 	if (db->n_outcomes > db->options.keep_count)
 		rc = prune_many(db, err);
-	if (rc != 0 || (since_ms >= 0 && since_ms < PRUNE_EVERY_MS))
+	if (rc == 0)
+		rc = journal_flows_prune(db, now_unix_ms, is_due, err);
+	if (rc != 0 || !is_due)
 		return rc;
 	db->last_prune_ms = now_unix_ms;
 	rc = prune_old(db, now_unix_ms, err);

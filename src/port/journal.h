@@ -127,7 +127,9 @@ struct journal_resolved_req {
 
 /* ---- sagas that clients wrote themselves: src/core/flow.h ---- */
 
-/* One step's state, as it is to be, or as it was found. */
+#define JOURNAL_STEPS_MAX 64 /* of a flow */
+
+/* One step's state, as it is to be, or as it was found. A text that is absent leaves the one that is there. */
 struct journal_step {
 	uint32_t step;     /* its place in the client's list, from 0 */
 	const char *state; /* flow_step_state_name(); static, or borrowed for the call */

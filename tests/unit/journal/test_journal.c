@@ -578,7 +578,7 @@ static void other_files_are_refused(void **state)
 
 	open_journal(fix);
 	close_journal(fix);
-	run_sql(fix->path, "PRAGMA user_version = 3");
+	run_sql(fix->path, "PRAGMA user_version = 4");
 	assert_int_equal(open_fails(fix, fix->path, "newer"), -EPROTO);
 	run_sql(fix->path, "PRAGMA user_version = 1; PRAGMA application_id = 7");
 	assert_int_equal(open_fails(fix, fix->path, "another program"), -EINVAL);

@@ -1,5 +1,5 @@
-/* Files of the format before this one: what they hold survives the step, and a crash in the middle of it leaves either
- * the old format whole or the new one. And what only the new format has: deaths and resolutions. */
+/* Files of the formats before this one: what they hold survives the step, and a crash in the middle of it leaves either
+ * the old format whole or the newest one. And what came with format 2: deaths and resolutions. */
 #include "journal/journal.h"
 
 #include <errno.h>
@@ -41,6 +41,20 @@ static const char format_1[] =
 	"INSERT INTO jobs (id, document_id, is_delete, accepted_ms, job)"
 	"  VALUES ('018bcfe5-6806-7000-8000-000000000006', 'third', 1, 15, '{\"id\":\"third\"}');"
 	"PRAGMA application_id = 1935763300; PRAGMA user_version = 1; COMMIT;";
+
+/* What format 2 had more, as sagad wrote it, and a row in each. */
+static const char format_2[] =
+	"BEGIN;"
+	"CREATE TABLE deaths ("
+	"  job TEXT NOT NULL, store TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (job, store)) WITHOUT ROWID;"
+	"CREATE TABLE resolved ("
+	"  seq INTEGER PRIMARY KEY AUTOINCREMENT, saga TEXT NOT NULL, document_id TEXT NOT NULL,"
+	"  work TEXT NOT NULL, store TEXT NOT NULL, error TEXT NOT NULL, reason TEXT NOT NULL,"
+	"  uid INTEGER NOT NULL, unix_ms INTEGER NOT NULL);"
+	"INSERT INTO deaths VALUES ('018bcfe5-6803-7000-8000-000000000003', 'neo4j', 2);"
+	"INSERT INTO resolved (saga, document_id, work, store, error, reason, uid, unix_ms)"
+	"  VALUES ('018bcfe5-6807-7000-8000-000000000007', 'fourth', 'remove', 'redis', '', 'gone', 0, 16);"
+	"PRAGMA user_version = 2; COMMIT;";
 
 struct fixture {
 	char folder[64];
@@ -210,7 +224,7 @@ static void record_now(struct fixture *fix, struct journal_req req)
 
 /* ---- tests ---- */
 
-static void the_old_format_is_brought_forward(void **state)
+static void format_1_is_brought_forward(void **state)
 {
 	struct fixture *fix = *state;
 	struct uuid id = id_of("018bcfe5-6800-7000-8000-0000000000aa");
@@ -220,11 +234,37 @@ static void the_old_format_is_brought_forward(void **state)
 	assert_int_equal(uuid_compare(&fix->journal->id, &id), 0);
 	assert_holds(fix, held);
 	close_journal(fix);
-	assert_int_equal(read_number(fix->path, "PRAGMA user_version"), 2);
+	assert_int_equal(read_number(fix->path, "PRAGMA user_version"), 3);
 	assert_int_equal(read_number(fix->path, "SELECT count(*) FROM jobs WHERE state = 'done'"), 1);
 	open_journal(fix);
 	assert_holds(fix, held);
 	close_journal(fix);
+}
+
+static int on_flow(void *arg, const struct journal_flow *found)
+{
+	(void)found;
+	++*(uint32_t *)arg;
+	return 0;
+}
+
+static void format_2_is_brought_forward(void **state)
+{
+	struct fixture *fix = *state;
+	struct err err = {0};
+	uint32_t n_flows = 0;
+
+	run_sql(fix->path, format_1);
+	run_sql(fix->path, format_2);
+	open_journal(fix);
+	assert_holds(fix, "open/3 aborted/4/aborted job first {\"id\":\"first\"} neo4j=2 "
+			  "job third {\"id\":\"third\"}/delete ");
+	assert_int_equal(fix->journal->ops->load_flows(fix->journal, on_flow, &n_flows, &err), 0);
+	assert_int_equal(n_flows, 0);
+	close_journal(fix);
+	assert_int_equal(read_number(fix->path, "PRAGMA user_version"), 3);
+	assert_int_equal(read_number(fix->path, "SELECT count(*) FROM resolved WHERE reason = 'gone'"), 1);
+	assert_int_equal(read_number(fix->path, "SELECT count(*) FROM sagas, saga_steps"), 0);
 }
 
 static int kill_at;
@@ -267,10 +307,10 @@ static bool open_and_die(struct fixture *fix, int at)
 	return false;
 }
 
-static void a_crash_in_the_step_leaves_one_format_or_the_other(void **state)
+/* A step from `from` to the newest, ended at each of its statements in turn. */
+static void crash_in_the_step(struct fixture *fix, int64_t from, int64_t n_old_tables, const char *holds)
 {
-	static const char n_new_tables[] = "SELECT count(*) FROM sqlite_schema WHERE name IN ('deaths', 'resolved')";
-	struct fixture *fix = *state;
+	static const char n_tables[] = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
 	unsigned n_old = 0, n_new = 0;
 	bool has_died = true;
 
@@ -279,16 +319,26 @@ static void a_crash_in_the_step_leaves_one_format_or_the_other(void **state)
 
 		remove_files(fix);
 		run_sql(fix->path, format_1);
+		if (from == 2)
+			run_sql(fix->path, format_2);
 		has_died = open_and_die(fix, at);
 		version = read_number(fix->path, "PRAGMA user_version");
-		n_old += version == 1;
-		n_new += version == 2;
-		assert_int_equal(read_number(fix->path, n_new_tables), version == 2 ? 2 : 0);
+		n_old += version == from;
+		n_new += version == 3;
+		assert_int_equal(read_number(fix->path, n_tables), version == from ? n_old_tables : 7);
 		open_journal(fix);
-		assert_holds(fix, held);
+		assert_holds(fix, holds);
 		close_journal(fix);
 	}
 	assert_true(n_old > 5 && n_new > 2); /* it was struck on both sides of the commit */
+}
+
+static void a_crash_in_the_step_leaves_one_format_or_the_other(void **state)
+{
+	crash_in_the_step(*state, 1, 3, held);
+	crash_in_the_step(*state, 2, 5,
+			  "open/3 aborted/4/aborted job first {\"id\":\"first\"} neo4j=2 "
+			  "job third {\"id\":\"third\"}/delete ");
 }
 
 static void a_newer_format_is_refused_and_stays_as_it_is(void **state)
@@ -297,10 +347,10 @@ static void a_newer_format_is_refused_and_stays_as_it_is(void **state)
 	struct err err = {0};
 
 	run_sql(fix->path, format_1);
-	run_sql(fix->path, "PRAGMA user_version = 3");
+	run_sql(fix->path, "PRAGMA user_version = 4");
 	assert_int_equal(journal_open(&fix->loop, fix->path, NULL, &fix->options, &fix->journal, &err), -EPROTO);
-	assert_non_null(strstr(err.text, "version 3, this sagad knows up to 2"));
-	assert_int_equal(read_number(fix->path, "PRAGMA user_version"), 3);
+	assert_non_null(strstr(err.text, "version 4, this sagad knows up to 3"));
+	assert_int_equal(read_number(fix->path, "PRAGMA user_version"), 4);
 	assert_int_equal(read_number(fix->path, "SELECT count(*) FROM sqlite_schema WHERE name = 'deaths'"), 0);
 }
 
@@ -407,7 +457,8 @@ static void resolutions_are_listed_newest_first(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FORMAT_TEST(the_old_format_is_brought_forward),
+		FORMAT_TEST(format_1_is_brought_forward),
+		FORMAT_TEST(format_2_is_brought_forward),
 		FORMAT_TEST(a_crash_in_the_step_leaves_one_format_or_the_other),
 		FORMAT_TEST(a_newer_format_is_refused_and_stays_as_it_is),
 		FORMAT_TEST(deaths_are_kept_with_their_job),
