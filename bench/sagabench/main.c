@@ -20,6 +20,7 @@ struct args {
 	const char *file;
 	uint32_t n_pool;
 	bool is_json;
+	bool is_dump;
 };
 
 enum {
@@ -46,7 +47,8 @@ enum {
 	OPT_COUNT,
 	OPT_PATIENCE,
 	OPT_QUIET,
-	OPT_JSON
+	OPT_JSON,
+	OPT_DUMP
 };
 
 static const struct argp_option options[] = {
@@ -74,6 +76,8 @@ static const struct argp_option options[] = {
 	 "ids are replaced",
 	 3},
 	{"pool", OPT_POOL, "N", 0, "How many different contents are made, or read, beforehand (256)", 3},
+	{"dump", OPT_DUMP, NULL, 0,
+	 "Print these contents, one JSON object a line, and stop: for whoever loads the same", 3},
 	{"prefix", OPT_PREFIX, "TEXT", 0, "Ids are TEXT/0, TEXT/1, ... (bench)", 3},
 	{"seed", OPT_SEED, "N", 0, "The same seed makes the same requests (1)", 3},
 	{NULL, 0, NULL, 0, "What is asked for; shares are 0..1, the rest are documents that are new:", 4},
@@ -188,6 +192,9 @@ static bool parse_shape(const struct argp_state *state, struct args *args, int k
 	case OPT_JSON:
 		args->is_json = true;
 		return true;
+	case OPT_DUMP:
+		args->is_dump = true;
+		return true;
 	default:
 		return false;
 	}
@@ -271,6 +278,16 @@ static int make_pools(const struct args *args, struct pool *full, struct pool *s
 	return rc;
 }
 
+static int dump(const struct pool *pool)
+{
+	for (uint32_t i = 0; i < pool->n; i++)
+		printf("{%s\n", pool->bodies[i].len > 0 ? pool->bodies[i].json : "}");
+	if (fflush(stdout) == 0 && ferror(stdout) == 0)
+		return 0;
+	fprintf(stderr, "sagabench: cannot write the documents: %s\n", strerror(errno));
+	return FAILED_EXIT;
+}
+
 static int run(const struct args *args, struct plan *plan)
 {
 	struct load_result result;
@@ -328,6 +345,8 @@ int main(int argc, char **argv)
 		return USAGE_EXIT;
 	if (make_pools(&args, &full, &small, &err) != 0)
 		fprintf(stderr, "sagabench: %s\n", err.text);
+	else if (args.is_dump)
+		rc = dump(&full);
 	else if (plan_init(&plan, &args.plan, &full, small.n > 0 ? &small : NULL) != 0)
 		fputs("sagabench: out of memory for the documents' states; fewer with --known\n", stderr);
 	else

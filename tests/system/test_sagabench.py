@@ -120,3 +120,21 @@ def test_documents_out_of_a_file(world, tmp_path):
     assert report["expected"]["chunks"] == 2 * sum(len(job["chunks"]) for job in jobs)
     world.assert_whole(daemon)
     assert found(world) == report["expected"]
+
+
+def test_the_contents_can_be_had_without_a_daemon(world, tmp_path):
+    """What bench/ gives to those that sagad is held against."""
+    command = [program("sagabench", under="bench"), "--dims", str(DIMS), "--chunks", "2", "--entities", "3",
+               "--relationships", "1", "--pool", "7", "--socket", "/nowhere/jobs.sock", "--dump"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    documents = [json.loads(line) for line in text.splitlines()]
+    assert len(documents) == 7 and len({json.dumps(document) for document in documents}) == 7
+    for document in documents:
+        assert "id" not in document and len(document["entities"]) == 3 and len(document["relationships"]) == 1
+        assert [len(chunk["embedding"]) for chunk in document["chunks"]] == [DIMS, DIMS]
+    # They are what a load writes.
+    (tmp_path / "jobs.jsonl").write_text(text, encoding="utf-8")
+    daemon = world.running()
+    code, report, err = bench_of(daemon)("--file", tmp_path / "jobs.jsonl", "--count", 7)
+    assert (code, err) == (OK, "") and report["expected"]["chunks"] == 14
+    world.assert_whole(daemon)

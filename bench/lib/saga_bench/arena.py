@@ -1,0 +1,216 @@
+"""Stores and a daemon for measuring: sized for it, warmed up, and read back by the official clients."""
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from . import machine
+from .asyncio_baseline import Baseline
+from .stores_limit import Limit
+from .workload import ROOT, SAGABENCH, Workload
+
+sys.path[:0] = [str(ROOT / "tools/lib"), str(ROOT / "tests/lib")]
+
+import compare  # noqa: E402
+from harness.daemon import Daemon  # noqa: E402
+from harness.operations import Operations  # noqa: E402
+from harness.waiting import eventually  # noqa: E402
+from stores import Stores  # noqa: E402
+
+STORE_NAMES = {"postgresql": "postgres", "qdrant": "qdrant", "neo4j": "neo4j", "redis": "redis"}
+# As it is installed; only what bounds the number of clients and documents is raised, for the rows that have many.
+SETTINGS = {"operations.listen": "127.0.0.1:0", "limits.max_clients": 1100, "limits.max_sagas": 20000,
+            "limits.max_bytes": "1GiB"}
+
+
+class WrongCount(Exception):
+    """A run says that it wrote what is not there, or it failed."""
+
+
+class Arena:
+    """Used through `with Arena.open() as arena`, and arena.fresh(dims) before anything else."""
+
+    def __init__(self, stores: Stores, folder: Path, readers: Any, say: Callable[[str], None]):
+        self.stores, self.folder, self.readers, self.say = stores, folder, readers, say
+        self.environ = stores.env()
+        self.daemon = Daemon(self.environ, journal=folder / "sagad.sqlite")
+        self.daemon.settings = dict(SETTINGS)
+        self.n_runs = 0
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, say: Callable[[str], None] = print, any_stores: bool = False) -> Iterator["Arena"]:
+        """Uses the stores of SAGAD_STORES_DIR when they are up and sized for measuring, else a scratch set."""
+        with contextlib.ExitStack() as stack:
+            kept = Stores(say=say) if os.environ.get("SAGAD_STORES_DIR") else None
+            is_up = kept is not None and all(s.is_running() and (any_stores or s.state()["is_bench"]) for s in kept.own())
+            stores = kept if is_up else stack.enter_context(Stores.scratch(say=say))
+            stores.up(is_bench=not is_up)
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "build"))
+            arena = cls(stores, Path(folder), stack.enter_context(compare.connect(stores.env())), say)
+            stack.callback(arena.daemon.end)
+            yield arena
+
+    # The daemon.
+
+    def fresh(self, dims: int) -> None:
+        """Empty stores, an empty journal, a schema for these vectors, and a daemon that takes jobs."""
+        self.daemon.kill()
+        self._empty()
+        for path in self.folder.glob("sagad.sqlite*"):
+            path.unlink()
+        self.daemon.settings["schema.dims"] = dims
+        self.daemon.launch()
+        eventually(self.daemon.admin_path.exists, 10)
+        self.daemon.init(dims=dims)
+        self.daemon.wait_ready()
+
+    def restart(self, meanwhile: Callable[[], None] = lambda: None, environ: dict[str, str] | None = None) -> float:
+        """Stop the daemon, do something, start it again; the seconds until it takes jobs."""
+        self.daemon.stop()
+        meanwhile()
+        self.daemon.environ = {**self.environ, **(environ or {})}
+        began = time.monotonic()
+        self.daemon.start(timeout_s=60)
+        return time.monotonic() - began
+
+    @property
+    def pid(self) -> int:
+        return self.daemon.process.pid
+
+    def _empty(self) -> None:
+        readers = self.readers
+        names = [row[0] for row in readers.postgres.execute(
+            "SELECT quote_ident(tablename) FROM pg_tables WHERE tableowner = current_user").fetchall()]
+        if names:
+            readers.postgres.execute(f"DROP TABLE {', '.join(names)} CASCADE")
+        readers.qdrant.delete_collection(readers.collection)
+        # An entity that all documents mention is too much for one transaction: relationships go first. CALL ... IN
+        # TRANSACTIONS wants a session.
+        with readers.neo4j.session() as session:
+            session.run("MATCH ()-[r]->() CALL { WITH r DELETE r } IN TRANSACTIONS OF 10000 ROWS").consume()
+            session.run("MATCH (n) CALL { WITH n DELETE n } IN TRANSACTIONS OF 10000 ROWS").consume()
+        readers.redis.flushdb()
+
+    # Reading back.
+
+    def count(self) -> dict[str, dict[str, int]]:
+        """What the stores hold now, by the official clients."""
+        readers = self.readers
+
+        def rows(query: str) -> int:
+            return readers.postgres.execute(query).fetchone()[0]
+
+        def graph(query: str) -> int:
+            return readers.neo4j.execute_query(query).records[0]["n"]
+        return {"postgresql": {"documents": rows("SELECT count(*) FROM documents WHERE ingestion_status = 'COMPLETED'"),
+                               "chunks": rows("SELECT count(*) FROM chunks"),
+                               "mentions": rows("SELECT count(*) FROM entities"),
+                               "relationships": rows("SELECT count(*) FROM relationships")},
+                "qdrant": {"chunks": readers.qdrant.count(readers.collection, exact=True).count},
+                "neo4j": {"documents": graph("MATCH (d:Document) RETURN count(d) AS n"),
+                          "mentions": graph("MATCH ()-[m:MENTIONS]->() RETURN count(m) AS n"),
+                          "relationships": graph("MATCH ()-[r]->() RETURN count(r) AS n")
+                          - graph("MATCH ()-[m:MENTIONS]->() RETURN count(m) AS n")},
+                "redis": {"documents": sum(1 for _ in readers.redis.scan_iter("sagad:doc:*", count=5000))}}
+
+    def check(self, what: str, before: dict[str, dict[str, int]], expected: dict[str, int]) -> None:
+        """Every store has `expected` more than `before`, or the run doesn't count."""
+        for store, counts in self.count().items():
+            for kind, n in counts.items():
+                if n - before[store][kind] != expected[kind]:
+                    raise WrongCount(f"{what}: {store} has {n - before[store][kind]} more {kind} than before, "
+                                     f"{expected[kind]} were written")
+
+    # The measurements. Every one of them is read back.
+
+    @staticmethod
+    def sizes(documents: list[dict], n: int) -> dict[str, int]:
+        """What n documents, content after content, add up to."""
+        picked = [documents[k % len(documents)] for k in range(n)]
+        return {"documents": n, **{name: sum(len(d.get(key, [])) for d in picked) for name, key in (
+            ("chunks", "chunks"), ("mentions", "entities"), ("relationships", "relationships"))}}
+
+    def limit(self, limit: Limit, n: int) -> tuple[float, dict[str, float]]:
+        before = self.count()
+        rate, by_store = limit.together(n)
+        self.check("limit", before, self.sizes(limit.documents, n))
+        return rate, by_store
+
+    def alone(self, limit: Limit, store: str, n: int, **tries: tuple[int, ...]) -> float:
+        """Tunes one store; returns its best rate."""
+        kind = "chunks" if store == "qdrant" else "documents"
+        before = self.count()[store][kind]
+        rates, n_documents = limit.tune_alone(store, n, **tries)
+        more, expected = self.count()[store][kind] - before, self.sizes(limit.documents, n_documents)[kind]
+        if more != expected:
+            raise WrongCount(f"{store} alone: {more} more {kind} than before, {expected} were written")
+        return max(rates.values())
+
+    def baseline(self, baseline: Baseline, n: int, n_tasks: int, is_gathered: bool = True) -> tuple[float, float]:
+        """(documents a second, median seconds of one)."""
+        self.n_runs += 1
+        before = self.count()
+        found = baseline.run(f"baseline-{self.n_runs}", n, n_tasks, is_gathered)
+        if baseline.failed:
+            raise WrongCount(f"baseline: {baseline.failed} documents failed, the first with: {baseline.first_error}")
+        self.check("baseline", before, self.sizes(baseline.documents, n))
+        return found
+
+    def sagad(self, workload: Workload, *options: str, prefix: str | None = None, may_fail: bool = False) -> dict:
+        """One run of sagabench: its report, and beside it what the daemon and the stores spent on it."""
+        self.n_runs += 1
+        command = [SAGABENCH, "--json", "--quiet", "--socket", self.daemon.jobs_path,
+                   "--prefix", prefix or f"sagad-{self.n_runs}", *workload.options(), *options]
+        is_counted = prefix is None and not may_fail
+        before, metrics = self.count() if is_counted else {}, self.metrics()
+        with machine.Memory(self.pid) as memory:
+            daemon_s, stores_s = machine.cpu_s(self.pid), self.stores_cpu_s()
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            daemon_s, stores_s = machine.cpu_s(self.pid) - daemon_s, self.stores_cpu_s() - stores_s
+        report = json.loads(done.stdout) if done.stdout else {}
+        if not report or (done.returncode != 0 and not may_fail):
+            raise WrongCount(f"sagabench ended with {done.returncode}: {done.stderr.strip()} {done.stdout[:500]}")
+        self.daemon.settle(120)
+        if is_counted:
+            self.check("sagad", before, report["expected"])
+        return {**report, "daemon_cpu_s": daemon_s, "stores_cpu_s": stores_s, "memory_bytes": memory.highest_bytes,
+                "memory_growth": memory.growth(), "stores": self._per_store(metrics, self.metrics())}
+
+    def metrics(self) -> dict[str, float]:
+        return Operations(self.daemon).metrics()
+
+    @staticmethod
+    def _per_store(before: dict[str, float], after: dict[str, float]) -> dict[str, dict[str, float]]:
+        """Of each store: requests, sagas in one, mean milliseconds of one."""
+        found = {}
+
+        def more(name: str, store: str) -> float:
+            return sum(value - before.get(key, 0) for key, value in after.items()
+                       if key.startswith(f"{name}{{") and f'store="{store}"' in key)
+        for store in STORE_NAMES:
+            n_requests = more("sagad_store_request_duration_seconds_count", store)
+            n_batches = more("sagad_store_batch_size_count", store)
+            found[store] = {
+                "requests": n_requests, "batch": more("sagad_store_batch_size_sum", store) / max(1.0, n_batches),
+                "request_ms": 1000 * more("sagad_store_request_duration_seconds_sum", store) / max(1.0, n_requests)}
+        return found
+
+    def stores_cpu_s(self) -> float:
+        return sum(machine.cpu_s(self.stores[key].state()["pid"]) for key in STORE_NAMES.values())
+
+    def warm_up(self, documents: list[dict], workload: Workload, seconds: float) -> None:
+        """Figures before Neo4j's compiler has settled are not the machine's."""
+        self.say(f"warming up for {seconds:.0f} s: Neo4j's compiler settles under load only")
+        limit, end = Limit(self.environ, documents, "warm"), time.monotonic() + seconds
+        while time.monotonic() < end:
+            limit.together(1000)
+            self.sagad(workload, "--seconds=4", "--clients=8", "--depth=32")
