@@ -16,7 +16,6 @@ from .goals import Found
 from .stores_limit import BATCHES, Limit, Setting
 from .workload import STANDARD, Workload
 
-CLOSED = ("--clients=8", "--depth=48")
 OPEN = ("--clients=8", "--depth=2000")
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9)
 
@@ -35,6 +34,11 @@ class Scale:
     singles: int  # puts in a round of the single-put row
     steady_seconds: float
     batches: tuple[int, ...] = BATCHES  # that the limit tries
+    depth: int = 48  # requests under way on each of 8 connections, closed loop
+
+    @property
+    def closed(self) -> tuple[str, str]:
+        return "--clients=8", f"--depth={self.depth}"
 
 
 QUICK = Scale(rounds=3, seconds=8, limit_documents=5000, tune_documents=400, baseline_documents=300, tasks=(4, 8, 16),
@@ -43,7 +47,7 @@ FULL = Scale(rounds=5, seconds=12, limit_documents=8000, tune_documents=800, bas
              tasks=(4, 8, 16, 32), warmup=60, singles=60, steady_seconds=600)
 # Shows that it all works; its figures mean nothing.
 TINY = Scale(rounds=1, seconds=2, limit_documents=60, tune_documents=20, baseline_documents=16, tasks=(2, 4), warmup=0.5,
-             singles=5, steady_seconds=1, batches=(10,))
+             singles=5, steady_seconds=1, batches=(10,), depth=2)
 
 
 class Throughput:
@@ -84,7 +88,7 @@ class Throughput:
             return {"limit": rate, "limit_by_store": by_store}
         if what == "baseline":
             return {"baseline": arena.baseline(self.baseline, scale.baseline_documents, self.n_tasks)[0]}
-        report = arena.sagad(self.workload, *CLOSED, f"--seconds={scale.seconds}", f"--warmup={scale.seconds / 5}")
+        report = arena.sagad(self.workload, *scale.closed, f"--seconds={scale.seconds}", f"--warmup={scale.seconds / 5}")
         n = report["expected"]["documents"]
         return {"sagad": report["per_second"], "cpu_us": 1e6 * report["daemon_cpu_s"] / n,
                 "stores_cpu_us": 1e6 * report["stores_cpu_s"] / n,

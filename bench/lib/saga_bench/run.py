@@ -31,7 +31,7 @@ class Run:
     def highest(self) -> float:
         """Documents a second in a closed loop, of this run."""
         if not self._highest:
-            report = self.arena.sagad(STANDARD, *rows.CLOSED, f"--seconds={self.scale.seconds}", "--warmup=1")
+            report = self.arena.sagad(STANDARD, *self.scale.closed, f"--seconds={self.scale.seconds}", "--warmup=1")
             self._highest = report["per_second"]
         return self._highest
 
@@ -105,13 +105,13 @@ def scale_of(arguments: argparse.Namespace) -> rows.Scale:
 
 
 def measure(arguments: argparse.Namespace, say: Callable[[str], None]) -> results.Results:
-    scale, found = scale_of(arguments), results.Results(arguments.results)
+    names, scale, found = chosen(arguments), scale_of(arguments), results.Results(arguments.results)
     with Arena.open(say, arguments.any_stores) as arena:
         found.kept["about"] = results.about(arena)
         arena.fresh(STANDARD.dims)
         arena.warm_up(STANDARD.documents(), STANDARD, scale.warmup)
         run = Run(arena, scale, found)
-        for name in chosen(arguments):
+        for name in names:
             run.row(name)
     return found
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from . import machine
 from .arena import Arena
 from .goals import Found
-from .rows import CLOSED, OPEN, Scale
+from .rows import OPEN, Scale
 from .workload import ROOT, STANDARD
 
 from torture.toxiproxy import Proxy, Toxiproxy  # noqa: I001  (arena has made it importable)
@@ -24,7 +24,7 @@ OUTCOMES = 1_000_000
 
 
 def _closed(arena: Arena, scale: Scale, *options: str, may_fail: bool = False) -> dict[str, Any]:
-    return arena.sagad(STANDARD, *(options or CLOSED), f"--seconds={scale.seconds}", f"--warmup={scale.seconds / 5}",
+    return arena.sagad(STANDARD, *(options or scale.closed), f"--seconds={scale.seconds}", f"--warmup={scale.seconds / 5}",
                        may_fail=may_fail)
 
 
@@ -47,8 +47,8 @@ def overwrites(arena: Arena, scale: Scale) -> dict[str, Found]:
     n, ratios, rates = scale.limit_documents // 2, [], {}
     for number in range(scale.rounds):
         prefix, before = f"over-{number}", arena.count()
-        inserts = arena.sagad(STANDARD, *CLOSED, f"--count={n}", prefix=prefix)
-        again = arena.sagad(STANDARD, *CLOSED, f"--count={n}", f"--known={n}", "--overwrites=1", "--shrinks=0.5", "--seed=2",
+        inserts = arena.sagad(STANDARD, *scale.closed, f"--count={n}", prefix=prefix)
+        again = arena.sagad(STANDARD, *scale.closed, f"--count={n}", f"--known={n}", "--overwrites=1", "--shrinks=0.5", "--seed=2",
                             prefix=prefix)
         arena.check("overwrites", before, again["expected"])
         ratios.append(again["per_second"] / inserts["per_second"])
@@ -74,7 +74,7 @@ def memory(arena: Arena, scale: Scale) -> dict[str, Found]:
 def clients(arena: Arena, scale: Scale) -> dict[str, Found]:
     ratios, memories, failed = [], [], 0
     for _ in range(scale.rounds):
-        few = _all_of(arena, scale.limit_documents, 8, 48)
+        few = _all_of(arena, scale.limit_documents, 8, scale.depth)
         many = _all_of(arena, 5 * scale.limit_documents // 2, 1000, 10)
         failed += few["failed"] + many["failed"]
         ratios.append(many["per_second"] / few["per_second"])
@@ -152,7 +152,7 @@ def slow(arena: Arena, scale: Scale) -> dict[str, Found]:
              "codes": report["codes"]}
     return {"slow_failed": Found(report["failed"] + report["unknown"], detail=about),
             "slow_batches": Found(min(now / was for store, (was, now) in batches.items() if store != "neo4j")),
-            "slow_memory": _over_bytes_in_flight(report, 8 * 48)}
+            "slow_memory": _over_bytes_in_flight(report, 8 * scale.depth)}
 
 
 def null(arena: Arena, scale: Scale) -> dict[str, Found]:
