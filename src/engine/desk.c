@@ -30,6 +30,7 @@ int desk_init(struct desk *desk, struct truth *truth, const struct desk_config *
 	if (desk_slots_init(desk) != 0)
 		return -ENOMEM;
 	desk->heard_from = desk->slots->n_pivots;
+	pace_init(&desk->pace, truth->max_pivots);
 	return timers_reserve(timers, 2);
 }
 
@@ -190,6 +191,15 @@ static void desk_halve_pivots(struct desk *desk, struct pivot_slot *slot)
 	desk->n_pivots += n;
 }
 
+/* A transaction's pivots end all alike. */
+static void desk_note_pace(struct desk *desk, const struct pivot_slot *slot)
+{
+	pace_ended(&desk->pace, slot->req.n_pivots, !list_is_empty(&desk->pivots),
+		   pace_is_failure(slot->pivots[0]->verdict), desk->now->mono_ns);
+	if (desk->meter != NULL)
+		desk->meter->n_allowed = desk->pace.now;
+}
+
 static bool desk_collect_pivots(struct desk *desk)
 {
 	struct list *node;
@@ -201,6 +211,7 @@ static bool desk_collect_pivots(struct desk *desk)
 
 		any = true;
 		desk_measure(desk, METER_PIVOT, slot->req.n_pivots, slot->sent_ns);
+		desk_note_pace(desk, slot);
 		desk->is_of_before = slot->n_suspicions != desk->n_suspicions;
 		desk->heard_from = (uint32_t)(slot - desk->slots->pivots);
 		if (slot->req.is_epoch_lost && !MUTANT(epoch_ignored))
@@ -407,7 +418,7 @@ static void desk_pump_pivots(struct desk *desk)
 	if (desk->lonely != NULL || (has_suspects && !desk->is_others_turn && desk->n_pivots_out > 0))
 		return;
 	while ((!has_suspects || desk->is_others_turn) && !list_is_empty(&desk->pivots) &&
-	       !list_is_empty(&desk->slots->free_pivots))
+	       !list_is_empty(&desk->slots->free_pivots) && desk->n_pivots_out < desk->pace.now)
 		desk_send_pivots(desk, &desk->pivots, desk->truth->max_batch);
 	desk->is_others_turn = false;
 	if (!has_suspects || desk->n_pivots_out > 0)

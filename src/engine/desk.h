@@ -8,6 +8,7 @@
 #include "base/backoff.h"
 #include "engine/batch.h"
 #include "engine/meter.h"
+#include "engine/pace.h"
 #include "engine/timers.h"
 #include "port/clock.h"
 #include "port/truth.h"
@@ -71,22 +72,23 @@ struct desk {
 	struct pivot_item *lonely; /* the suspect that is out. The settlement before it shows that the server is well */
 	bool is_others_turn;       /* suspects and all others take turns */
 	uint32_t n_pivots_out;     /* requests */
+	struct pace pace;          /* how many of them may be out */
 	uint32_t n_reads, n_pivots; /* waiting */
 	uint32_t n_side_out;        /* reads, settlements, payments that are out; at most truth->max_reads */
 	struct desk_slots *slots;
 	struct list ended_reads, ended_pivots;
 	bool has_settle_ended, has_pay_ended;
-	bool is_open;       /* false before the owner's claim: nothing goes out */
-	bool is_suspect;    /* an outage was seen since commits were heard of; the gate is shut */
-	uint64_t n_lost;    /* the adapter's count of lost connections, as last seen */
-	bool is_gate_stale; /* one more was lost while the gate asked: its answer may be of before */
-	bool has_gone_back; /* a commit is gone */
-	bool is_epoch_lost; /* a newer owner exists */
+	bool is_open;          /* false before the owner's claim: nothing goes out */
+	bool is_suspect;       /* an outage was seen since commits were heard of; the gate is shut */
+	uint64_t n_lost;       /* the adapter's count of lost connections, as last seen */
+	bool is_gate_stale;    /* one more was lost while the gate asked: its answer may be of before */
+	bool has_gone_back;    /* a commit is gone */
+	bool is_epoch_lost;    /* a newer owner exists */
 	uint64_t n_suspicions; /* outages seen so far */
 	bool is_of_before;     /* the pivot that is being looked at was sent before the last of them */
-	uint32_t heard_from;   /* who is being looked at: a pivot's request by its number; after the last, a settlement */
-	bool has_heard;        /* of any commit */
-	uint32_t gate_next;    /* of slots->heard: those before it were found since the last outage */
+	uint32_t heard_from; /* who is being looked at: a pivot's request by its number; after the last, a settlement */
+	bool has_heard;      /* of any commit */
+	uint32_t gate_next;  /* of slots->heard: those before it were found since the last outage */
 	struct settle_item gate;
 	bool is_gate_out;
 	enum verdict shut_verdict; /* what waits is told while the gate is shut and pauses */

@@ -43,6 +43,7 @@ struct meter_store {
 	struct histogram latency_ns[METER_OPERATIONS]; /* of requests, by operation */
 	struct histogram batch;                        /* sagas in a request */
 	uint64_t n_retries;
+	uint32_t n_allowed; /* requests that may be out at once, of PostgreSQL transactions; 0: none has ended yet */
 	uint64_t n_verdicts[METER_VERDICTS]; /* of writes, by enum verdict */
 	uint64_t n_parked;                   /* now */
 };

@@ -45,6 +45,7 @@ int sender_init(struct sender *sender, struct store *store, uint64_t timeout_ns)
 	if (sender->slots == NULL)
 		return -ENOMEM;
 	sender->n_slots = store->max_requests;
+	pace_init(&sender->pace, store->max_requests);
 	for (uint32_t i = 0; i < sender->n_slots; i++)
 		if (sender_slot_init(sender, &sender->slots[i]) != 0)
 			return -ENOMEM;
@@ -156,13 +157,20 @@ static void sender_finish(struct sender_slot *slot)
 static void sender_measure(struct sender_slot *slot)
 {
 	struct sender *sender = slot->sender;
+	bool is_failed = false;
 
 	if (sender->now == NULL)
 		return;
 	meter_request(sender->meter, (uint32_t)slot->writes[0]->op, slot->req.n_writes,
 		      sender->now->mono_ns - slot->sent_ns);
-	for (uint32_t i = 0; i < slot->req.n_writes; i++)
-		sender->meter->n_verdicts[slot->writes[i]->verdict]++;
+	for (uint32_t i = 0; i < slot->req.n_writes; i++) {
+		enum verdict verdict = slot->writes[i]->verdict;
+
+		sender->meter->n_verdicts[verdict]++;
+		is_failed = is_failed || pace_is_failure(verdict);
+	}
+	pace_ended(&sender->pace, slot->req.n_writes, sender->n_waiting > 0, is_failed, sender->now->mono_ns);
+	sender->meter->n_allowed = sender->pace.now;
 }
 
 /* The probe failed, or nobody wants the suspect any more: it never left. */
@@ -317,7 +325,7 @@ void sender_pump(struct sender *sender)
 	if (sender->lonely != NULL || (has_suspects && !sender->is_others_turn && sender->n_out > 0))
 		return;
 	while ((!has_suspects || sender->is_others_turn) && !list_is_empty(&sender->free) &&
-	       (op = sender_next_op(sender)) != LEG_OPS)
+	       sender->n_out < sender->pace.now && (op = sender_next_op(sender)) != LEG_OPS)
 		sender_submit(sender, sender_take_slot(sender), op);
 	sender->is_others_turn = false;
 	if (has_suspects && sender->n_out == 0) {

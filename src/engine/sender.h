@@ -11,6 +11,7 @@
 
 #include "engine/batch.h"
 #include "engine/meter.h"
+#include "engine/pace.h"
 #include "port/store.h"
 
 #include <stdbool.h>
@@ -53,7 +54,8 @@ struct sender {
 	struct send probe;    /* the harmless write: a removal of a saga that never was */
 	bool is_probed;       /* it was answered well, and the suspect may go */
 	bool is_others_turn;  /* suspects and all others take turns */
-	uint32_t n_out;       /* requests */
+	struct pace pace;     /* how many requests may be out */
+	uint32_t n_out;
 	uint32_t n_waiting;
 	uint32_t next_op; /* whose turn it is: no kind of write starves another */
 	struct sender_slot *slots;

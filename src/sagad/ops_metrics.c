@@ -222,6 +222,11 @@ static uint64_t store_waiting(const struct ops_view *view, const struct ops_stor
 	return store->n_waiting;
 }
 
+static uint64_t store_allowed(const struct ops_view *view, const struct ops_store *store)
+{
+	return view->meter.stores[store->meter_index].n_allowed;
+}
+
 static uint64_t store_owed(const struct ops_view *view, const struct ops_store *store)
 {
 	(void)view;
@@ -250,6 +255,9 @@ static void store_metrics(struct buf *out, const struct ops_view *view)
 		      store_connections);
 	store_numbers(out, view, "sagad_store_waiting", "gauge", "Writes that wait for a request to the store.",
 		      store_waiting);
+	store_numbers(out, view, "sagad_store_requests_allowed", "gauge",
+		      "Requests that may be out at once: found by trying, up to the store's `connections`.",
+		      store_allowed);
 	store_numbers(out, view, "sagad_store_owed", "gauge", "Background work that the store still owes.", store_owed);
 	store_numbers(out, view, "sagad_store_parked", "gauge",
 		      "Background work that failed for so long that it waits for an operator.", store_parked);

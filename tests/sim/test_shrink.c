@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #define RUNS  5000
-#define FIRST 10
+#define FIRST 50
 
 /* ---- planted bugs ---- */
 
