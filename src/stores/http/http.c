@@ -29,6 +29,8 @@ static void http_req_end(struct http_req *req, enum http_outcome outcome)
 	}
 	curl_slist_free_all(req->resolve_list);
 	req->resolve_list = NULL;
+	curl_slist_free_all(req->header_list);
+	req->header_list = NULL;
 	list_remove(&req->node);
 	req->outcome = outcome;
 	req->latency_ns = uv_hrtime() - req->begun_ns;
@@ -81,6 +83,19 @@ static bool http_is_cut(CURLcode result)
 	       result == CURLE_PARTIAL_FILE || result == CURLE_SEND_FAIL_REWIND || result == CURLE_COULDNT_CONNECT;
 }
 
+/* Retry-After, in seconds or as a date; only these statuses have one that says anything about this request. */
+static uint32_t http_req_retry_after(const struct http_req *req)
+{
+	curl_off_t wait_s = 0;
+
+	if (req->status != 425 && req->status != 429 && req->status != 503)
+		return 0;
+	(void)curl_easy_getinfo(req->easy, CURLINFO_RETRY_AFTER, &wait_s); /* stays 0 on failure */
+	if (wait_s < 0)
+		return 0;
+	return wait_s < UINT32_MAX ? (uint32_t)wait_s : UINT32_MAX;
+}
+
 /* What curl's result means. A request that curl repeated on a second connection counts as sent with its first. */
 static enum http_outcome http_req_judge(struct http_req *req, CURLcode result)
 {
@@ -91,6 +106,7 @@ static enum http_outcome http_req_judge(struct http_req *req, CURLcode result)
 	(void)curl_easy_getinfo(req->easy, CURLINFO_RESPONSE_CODE, &status); /* stays 0 on failure */
 	if (result == CURLE_OK && !req->reply.failed) {
 		req->status = (uint16_t)status;
+		req->retry_after_s = http_req_retry_after(req);
 		return HTTP_ANSWERED;
 	}
 	if (!req->is_sent) {
@@ -100,9 +116,11 @@ static enum http_outcome http_req_judge(struct http_req *req, CURLcode result)
 						   : "is it running, and are host and port right?");
 		return HTTP_NOT_SENT;
 	}
+	if (req->is_repeating)
+		why = "the server closed the kept connection instead of answering";
 	if (req->is_too_long || req->reply.failed)
 		why = req->is_too_long ? "the reply is longer than the limit" : "no memory for the reply";
-	req->is_cut = http_is_cut(result);
+	req->is_cut = http_is_cut(result) || req->is_repeating;
 	(void)err_set(&req->err, 0, "%s %s: no answer to %s %.80s: %s; whether it was done is unknown",
 		      client->config.store, client->endpoint, req->method, req->path, why);
 	return HTTP_LOST;
@@ -152,6 +170,10 @@ static int http_req_will_send(void *arg, char *to_ip, char *from_ip, int to_port
 	(void)from_ip;
 	(void)to_port;
 	(void)from_port;
+	/* curl repeats a request whose kept connection ended without an answer, and comes through here again. */
+	req->is_repeating = req->is_once && req->is_sent;
+	if (req->is_repeating)
+		return CURL_PREREQFUNC_ABORT;
 	CRASH_POINT(HTTP_REQUEST_BEFORE);
 	req->is_sent = true;
 	return CURL_PREREQFUNC_OK;
@@ -226,6 +248,8 @@ static CURLcode http_easy_request(struct http_req *req, CURL *easy, const char *
 
 	HTTP_SET(CURLOPT_URL, url); /* copied */
 	HTTP_SET(CURLOPT_TIMEOUT_MS, http_req_left_ms(req));
+	if (req->header_list != NULL)
+		HTTP_SET(CURLOPT_HTTPHEADER, (struct curl_slist *)req->header_list);
 	if (req->resolve_list != NULL)
 		HTTP_SET(CURLOPT_RESOLVE, (struct curl_slist *)req->resolve_list);
 	if (req->body.at != NULL) {
@@ -257,6 +281,30 @@ static int http_req_pin_address(struct http_req *req)
 	return req->resolve_list != NULL ? 0 : -1;
 }
 
+static int http_req_add_header(struct http_req *req, const char *line)
+{
+	struct curl_slist *grown = curl_slist_append(req->header_list, line);
+
+	if (grown == NULL)
+		return -1;
+	req->header_list = grown;
+	return 0;
+}
+
+/* curl takes one list. */
+static int http_req_join_headers(struct http_req *req)
+{
+	int rc = 0;
+
+	if (req->n_headers == 0)
+		return 0;
+	for (const struct curl_slist *it = req->client->headers; it != NULL && rc == 0; it = it->next)
+		rc = http_req_add_header(req, it->data);
+	for (uint32_t i = 0; i < req->n_headers && rc == 0; i++)
+		rc = http_req_add_header(req, req->headers[i]);
+	return rc;
+}
+
 static void http_req_send(struct http_req *req)
 {
 	/* no crash point: the operations have theirs, and http_req_will_send() */
@@ -269,7 +317,7 @@ static void http_req_send(struct http_req *req)
 
 	buf_append_format(&url, "%s://%s%s%s:%u%s", config->is_tls ? "https" : "http", is_v6 ? "[" : "", config->host,
 			  is_v6 ? "]" : "", config->port, req->path);
-	is_ready = easy != NULL && !url.failed && http_req_pin_address(req) == 0 &&
+	is_ready = easy != NULL && !url.failed && http_req_pin_address(req) == 0 && http_req_join_headers(req) == 0 &&
 		   http_easy_common(client, easy) == CURLE_OK && http_easy_callbacks(req, easy) == CURLE_OK &&
 		   http_easy_request(req, easy, url.at) == CURLE_OK;
 	if (is_ready) {
@@ -351,6 +399,9 @@ static void http_req_begin(struct http_client *client, struct http_req *req)
 	err_clear(&req->err);
 	req->easy = NULL;
 	req->resolve_list = NULL;
+	req->header_list = NULL;
+	req->retry_after_s = 0;
+	req->is_repeating = false;
 	req->is_sent = false;
 	req->is_too_long = false;
 	req->is_cut = false;

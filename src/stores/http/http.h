@@ -5,7 +5,7 @@
  *
  * libcurl repeats a request by itself when a kept-alive connection turns out to be closed, and the server may have
  * worked on the first one (curl issue 18417; no switch turns it off). So every request given to this client must be
- * idempotent or fenced in the store; those of the adapters beside this folder are. */
+ * idempotent or fenced in the store, or say is_once; those of the adapters beside this folder are. */
 #ifndef SAGAD_STORES_HTTP_HTTP_H
 #define SAGAD_STORES_HTTP_HTTP_H
 
@@ -57,13 +57,19 @@ enum http_outcome {
 
 /* One request. Embed it; container_of() leads back. Kept by the client from the submit until done(). */
 struct http_req {
-	const char *method;  /* in: static: "GET", "PUT", "POST", "PATCH" */
+	const char *method;  /* in: static: "GET", "PUT", "POST", "PATCH", "DELETE" */
 	const char *path;    /* in: with the query, percent-encoded, begins with '/'. Copied by the submit */
 	struct str body;     /* in: JSON, borrowed until done(); absent: none */
 	uint64_t timeout_ns; /* in: from the submit to the last byte of the reply */
+	/* in: lines "Name: value" beside the client's own; checked by the caller, borrowed until done(). NULL: none */
+	const char *const *headers;
+	uint32_t n_headers;
+	/* in: curl must not send it a second time by itself: LOST instead, when a kept connection ends under it */
+	bool is_once;
 
-	enum http_outcome outcome; /* out; so are the next four */
+	enum http_outcome outcome; /* out; so are the next five */
 	uint16_t status;           /* ANSWERED */
+	uint32_t retry_after_s;    /* ANSWERED: the server's own wish; 0: none */
 	struct buf reply;          /* ANSWERED: the body; freed after done() */
 	struct err err;            /* NOT_SENT, LOST: what happened and where */
 	bool is_cut;               /* LOST: the server ended the connection */
@@ -76,9 +82,11 @@ struct http_req {
 	struct list node;
 	void *easy;         /* CURL * */
 	void *resolve_list; /* struct curl_slist *: the address, for curl */
+	void *header_list;  /* struct curl_slist *: the client's headers and its own; NULL: the client's alone */
 	struct http_client *client;
 	uint64_t begun_ns;
-	bool is_sent; /* curl has handed bytes of it to a socket */
+	bool is_sent;      /* curl has handed bytes of it to a socket */
+	bool is_repeating; /* curl wanted to send it again, against is_once */
 	bool is_too_long;
 	char error_text[256]; /* CURL_ERROR_SIZE */
 };

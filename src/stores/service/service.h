@@ -1,8 +1,8 @@
 /* An HTTP service that the configuration names, as what steps of clients' own sagas run on: implements port/target.h,
  * without a barrier.
  *
- * A do, undo or check object is {"method", "path", "headers", "body"}. The path comes after the configured URL's own and
- * can't leave it. The result is {"status": 200, "body": ...}; a body that is no JSON is a string.
+ * A do, undo or check object is {"method", "path", "headers", "body"}. The path comes after the configured URL's own
+ * and can't leave it. The result is {"status": 200, "body": ...}; a body that is no JSON is a string.
  *
  * `Idempotency-Key: SAGA/STEP/do` (or /undo; a check has its do's) goes along: a service that remembers it may be sent
  * the same call again. Each call reaches the service at most once: curl's own repeating is off.
@@ -32,10 +32,10 @@ struct service_config {
 	const char *secret;          /* sent with each call; NULL or "": none */
 	const char *secret_header;   /* in this header; NULL: "Authorization", with "Bearer " before it */
 	uint32_t connect_timeout_ms; /* 3000 */
-	uint32_t idle_s;             /* 2: a connection that was idle longer isn't used again; less than the service's */
-	uint32_t connections;        /* 32: calls out at once, 1..1024 */
-	size_t max_reply_bytes;      /* 1 MiB: a longer reply leaves the call in doubt */
-	size_t max_result_bytes;     /* 256 KiB: of one call; a longer result becomes null */
+	uint32_t idle_s;         /* 2: a connection that was idle longer isn't used again; less than the service's */
+	uint32_t connections;    /* 32: calls out at once, 1..1024 */
+	size_t max_reply_bytes;  /* 1 MiB: a longer reply leaves the call in doubt */
+	size_t max_result_bytes; /* 256 KiB: of one call; a longer result becomes null */
 };
 
 /* Makes the target; connects to nothing. Loop's thread. Texts are copied, `log` is kept until close(). -EINVAL: a
