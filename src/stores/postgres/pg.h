@@ -37,6 +37,18 @@ void pg_debts_prune(struct truth *truth, uint64_t keep_ms, struct truth_pay_req 
 void pg_schema_init(struct truth *truth, struct store_init_req *req);
 void pg_schema_ping(struct truth *truth, struct store_init_req *req);
 
+/* pg_config.c: 0, or -EINVAL and err. */
+int pg_config_check(const struct pg_config *config, struct err *err) WARN_UNUSED;
+
+/* Copies the configuration, its texts into `texts`, which are the caller's to free, also after -ENOMEM. */
+int pg_config_copy(const struct pg_config *config, struct pg_config *own, char *texts[PG_TEXTS]) WARN_UNUSED;
+
+/* As truth_ops' renew_secret. */
+int pg_config_renew_secret(struct pg_config *own, char *texts[PG_TEXTS], const char *secret) WARN_UNUSED;
+
+/* Seeds `rng` and names this run of the daemon. */
+int pg_config_seed(struct rng *rng, struct pg_shared *shared, struct err *err) WARN_UNUSED;
+
 static inline struct pg *pg_of(struct truth *truth)
 {
 	return container_of(truth, struct pg, truth);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define TO(state) (1u << (state))
@@ -79,7 +80,7 @@ static void pg_conn_synced(struct pg_conn *conn)
 /* An error that ends the session, or one that a pooler makes up between us and the server (class 08), says nothing
  * about what a COMMIT further down the pipeline did: PgBouncer may have forwarded it. An ERROR of the server's own
  * does: it skips everything up to the sync. */
-static bool pg_conn_is_fatal(const PGresult *result, const char *sqlstate)
+bool pg_conn_is_fatal(const PGresult *result, const char *sqlstate)
 {
 	const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
 
@@ -111,18 +112,39 @@ static bool pg_conn_is_good(ExecStatusType status)
 	return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 }
 
+static bool pg_conn_is_copy(ExecStatusType status)
+{
+	return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
+}
+
 /* An error may come behind the last result: the sync commits what runs without BEGIN, and that can fail. */
 static bool pg_conn_is_breach(const struct pg_conn *conn, ExecStatusType status)
 {
-	if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH)
+	if (pg_conn_is_copy(status))
 		return true;
 	return conn->n_seen == conn->n_expected && pg_conn_is_good(status);
+}
+
+static void pg_conn_hand_on(struct pg_conn *conn, const PGresult *result)
+{
+	enum pg_taken taken = PG_TAKEN_BREACH;
+
+	if (!pg_conn_is_copy(PQresultStatus(result)))
+		taken = conn->exchange->take(conn->exchange, result);
+	if (taken == PG_TAKEN_BREACH)
+		pg_conn_breach(conn);
+	else if (taken == PG_TAKEN_LAST)
+		pg_conn_finish(conn);
 }
 
 static void pg_conn_result(struct pg_conn *conn, const PGresult *result)
 {
 	ExecStatusType status = PQresultStatus(result);
 
+	if (conn->exchange->take != NULL) {
+		pg_conn_hand_on(conn, result);
+		return;
+	}
 	if (status == PGRES_PIPELINE_SYNC) {
 		pg_conn_synced(conn);
 		return;
@@ -174,8 +196,25 @@ static void pg_conn_lose_by_peer(struct pg_conn *conn)
 	pg_conn_lose(conn, VERDICT_OUTAGE, why.text[0] != '\0' ? why.text : "the server closed the connection");
 }
 
+/* libpq keeps a result of any size; what waits in the socket is counted before it is read. */
+static bool pg_conn_is_flooded(struct pg_conn *conn)
+{
+	struct pg_exchange *exchange = conn->exchange;
+	int n = 0;
+
+	if (exchange == NULL || exchange->max_unread_bytes == 0 || ioctl(PQsocket(conn->pq), FIONREAD, &n) != 0 ||
+	    n < 0)
+		return false;
+	exchange->n_unread_bytes += (size_t)n;
+	return exchange->n_unread_bytes > exchange->max_unread_bytes;
+}
+
 void pg_conn_pump(struct pg_conn *conn)
 {
+	if (pg_conn_is_flooded(conn)) {
+		pg_conn_lose(conn, VERDICT_OUTAGE, "an answer is longer than the limit");
+		return;
+	}
 	(void)PQconsumeInput(conn->pq); /* a failure shows in PQstatus(), after what could still be read */
 	pg_conn_read(conn);
 	if (conn->pq == NULL)
@@ -255,17 +294,11 @@ static void pg_conn_begin(struct pg_conn *conn, struct pg_exchange *exchange, co
 	conn->end = (struct pg_end){.kind = PG_END_OK, .verdict = VERDICT_OK};
 }
 
-void pg_conn_run(struct pg_conn *conn, struct pg_exchange *exchange, const struct pg_script *script)
+/* All is with libpq, or not all of it. */
+static void pg_conn_handed(struct pg_conn *conn)
 {
 	int rc;
 
-	MUST((conn->state == PG_CONN_BUSY || conn->state == PG_CONN_GREETING) && conn->exchange == NULL);
-	MUST(script->n > 0);
-	pg_conn_begin(conn, exchange, script);
-	for (uint32_t i = 0; i < script->n && !conn->is_broken; i++)
-		conn->is_broken = !pg_conn_send(conn, &script->statements[i]);
-	if (!conn->is_broken)
-		conn->is_broken = PQpipelineSync(conn->pq) != 1;
 	conn->is_handed = !conn->is_broken;
 	rc = conn->is_broken ? -1 : PQflush(conn->pq);
 	if (rc >= 0 && PQstatus(conn->pq) != CONNECTION_BAD &&
@@ -273,6 +306,30 @@ void pg_conn_run(struct pg_conn *conn, struct pg_exchange *exchange, const struc
 		return;
 	conn->is_broken = true;
 	pg_conn_later(conn, 0); /* ended() never comes from inside this call */
+}
+
+void pg_conn_run(struct pg_conn *conn, struct pg_exchange *exchange, const struct pg_script *script)
+{
+	MUST((conn->state == PG_CONN_BUSY || conn->state == PG_CONN_GREETING) && conn->exchange == NULL);
+	MUST(script->n > 0);
+	pg_conn_begin(conn, exchange, script);
+	for (uint32_t i = 0; i < script->n && !conn->is_broken; i++)
+		conn->is_broken = !pg_conn_send(conn, &script->statements[i]);
+	if (!conn->is_broken)
+		conn->is_broken = PQpipelineSync(conn->pq) != 1;
+	pg_conn_handed(conn);
+}
+
+void pg_conn_run_own(struct pg_conn *conn, struct pg_exchange *exchange)
+{
+	/* no crash point: the jobs have theirs */
+	MUST(conn->state == PG_CONN_BUSY && conn->exchange == NULL);
+	conn->exchange = exchange;
+	conn->is_rolling_back = false;
+	conn->is_fatal = false;
+	conn->end = (struct pg_end){.kind = PG_END_OK, .verdict = VERDICT_OK};
+	conn->is_broken = !exchange->send(exchange, conn->pq);
+	pg_conn_handed(conn);
 }
 
 /* The lost exchange's end: an ERROR of the server's own stays one, nothing after it was run. */

@@ -48,12 +48,26 @@ struct pg_end {
 	struct err err;                   /* the server's words, or libpq's */
 };
 
+/* What is to be done after a result of an exchange of one's own. */
+enum pg_taken {
+	PG_TAKEN_MORE,  /* more are due */
+	PG_TAKEN_LAST,  /* it was the last one: the exchange has ended */
+	PG_TAKEN_BREACH /* no PostgreSQL says this here */
+};
+
 /* Embed it; container_of() leads back to your struct. */
 struct pg_exchange {
 	/* A statement's good result, once for each, in order; the result is borrowed for the call. */
 	void (*result)(struct pg_exchange *exchange, uint32_t nth, const PGresult *result);
 	/* Exactly once, later; the connection may be used for the next exchange, or released, in it. */
 	void (*ended)(struct pg_exchange *exchange, const struct pg_end *end);
+
+	/* Of pg_conn_run_own() only; NULL otherwise. Queues statements and syncs; false: libpq did not take all. */
+	bool (*send)(struct pg_exchange *exchange, PGconn *pq);
+	/* Every result, errors and PGRES_PIPELINE_SYNC included, borrowed for the call. */
+	enum pg_taken (*take)(struct pg_exchange *exchange, const PGresult *result);
+	size_t max_unread_bytes; /* what may come before take() clears n_unread_bytes; more ends the connection */
+	size_t n_unread_bytes;
 };
 
 struct pg_conn;
@@ -118,6 +132,13 @@ bool pg_conn_take(struct pg_conn *conn) WARN_UNUSED;
 
 /* Runs a script on a taken connection. `exchange` is kept until ended(); `script` is copied into libpq's buffer. */
 void pg_conn_run(struct pg_conn *conn, struct pg_exchange *exchange, const struct pg_script *script);
+
+/* The same with statements, syncs and results that are the exchange's own business: send() is called in it. However it
+ * ends, ended() gets PG_END_OK (take() said so) or PG_END_LOST. */
+void pg_conn_run_own(struct pg_conn *conn, struct pg_exchange *exchange);
+
+/* Does this error end the session, or come from a pooler between, so that nobody knows what was done behind it? */
+bool pg_conn_is_fatal(const PGresult *result, const char *sqlstate);
 
 /* Gives a taken connection back; no exchange may be running. */
 void pg_conn_release(struct pg_conn *conn);

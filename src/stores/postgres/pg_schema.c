@@ -11,7 +11,7 @@
 
 const char pg_schema_sql_missing[] = "SELECT string_agg(t, ', ') FROM unnest(ARRAY['documents', 'chunks', 'entities', "
 				     "'relationships', 'sagad_ledger', "
-				     "'sagad_debts', 'sagad_owner']) t WHERE to_regclass(t) IS NULL";
+				     "'sagad_debts', 'sagad_owner', 'sagad_barriers']) t WHERE to_regclass(t) IS NULL";
 
 /* A table of one of these names may be somebody else's. */
 /* clang-format off */
@@ -35,6 +35,8 @@ const char pg_schema_sql_columns[] =
 	COLUMNS_OF("sagad_debts", "store op saga_id owner document_id chunk_count created_at")
 	"UNION ALL "
 	COLUMNS_OF("sagad_owner", "is_single epoch journal instance claimed_at")
+	"UNION ALL "
+	COLUMNS_OF("sagad_barriers", "saga step state result created_at changed_at")
 	") w WHERE to_regclass(w.t) IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a "
 	"WHERE a.attrelid = to_regclass(w.t) AND a.attname = w.c AND NOT a.attisdropped)";
 /* clang-format on */
@@ -90,6 +92,12 @@ const char *const pg_schema_sql_create[] = {
 	"text, "
 	"claimed_at timestamptz)",
 	"INSERT INTO sagad_owner (is_single, epoch) VALUES (true, 0) ON CONFLICT DO NOTHING",
+
+	/* Of steps of clients' own sagas. `result` is kept as it was sent: json, not jsonb. */
+	"CREATE TABLE IF NOT EXISTS sagad_barriers ("
+	"saga uuid NOT NULL, step text COLLATE \"C\" NOT NULL, "
+	"state text NOT NULL CHECK (state IN ('done', 'undone', 'blocked')), result json, "
+	"created_at timestamptz NOT NULL DEFAULT now(), changed_at timestamptz, PRIMARY KEY (saga, step))",
 	NULL,
 };
 

@@ -7,12 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/random.h>
-
-#define PREFIX_MAX_BYTES 16
-#define POOL_MAX         64
-#define BATCH_MAX        1000
 
 struct pg_config postgres_config_default(void)
 {
@@ -121,8 +115,6 @@ static void pg_close(struct truth *truth, void (*closed)(void *arg), void *arg)
 	MUST(uv_timer_start(&pg->closer, pg_close_now, 0, 0) == 0); /* fails for a closed timer only */
 }
 
-#define PG_TEXT_PASSWORD 2 /* in the order of pg_copy_config() */
-
 void postgres_set_timeout(struct pg_config *config, uint64_t timeout_ms)
 {
 	config->lock_timeout_ms = (uint32_t)timeout_ms;
@@ -134,17 +126,8 @@ void postgres_set_timeout(struct pg_config *config, uint64_t timeout_ms)
 static int pg_renew_secret(struct truth *truth, const char *secret)
 {
 	struct pg *pg = container_of(truth, struct pg, truth);
-	char **own = &pg->texts[PG_TEXT_PASSWORD];
-	char *copy = secret[0] != '\0' ? strdup(secret) : NULL;
 
-	if (copy == NULL && secret[0] != '\0')
-		return -ENOMEM;
-	if (*own != NULL)
-		explicit_bzero(*own, strlen(*own));
-	free(*own);
-	*own = copy;
-	pg->config.password = copy;
-	return 0;
+	return pg_config_renew_secret(&pg->config, pg->texts, secret);
 }
 
 static void pg_renew_timeout(struct truth *truth, uint64_t timeout_ms)
@@ -174,68 +157,6 @@ static const struct truth_ops pg_ops = {
 
 /* ---- making it ---- */
 
-static bool pg_prefix_is_good(const char *prefix)
-{
-	size_t n = prefix != NULL ? strlen(prefix) : 0;
-
-	return n >= 1 && n <= PREFIX_MAX_BYTES && strspn(prefix, "abcdefghijklmnopqrstuvwxyz0123456789_-") == n;
-}
-
-static int pg_check_config(const struct pg_config *config, struct err *err)
-{
-	if (config->host == NULL || config->host[0] == '\0')
-		return err_set(err, -EINVAL, "postgres: host is missing");
-	if (config->port == 0)
-		return err_set(err, -EINVAL, "postgres: port must be 1 to 65535");
-	if (!pg_prefix_is_good(config->application_prefix))
-		return err_set(err, -EINVAL, "postgres: the application prefix must be 1 to %d of a-z, 0-9, _ and -",
-			       PREFIX_MAX_BYTES);
-	if (config->n_pivot_connections < 1 || config->n_pivot_connections > POOL_MAX ||
-	    config->n_read_connections < 1 || config->n_read_connections > POOL_MAX)
-		return err_set(err, -EINVAL, "postgres: 1 to %d connections for pivots and as many for reads",
-			       POOL_MAX);
-	if (config->max_batch < 1 || config->max_batch > BATCH_MAX)
-		return err_set(err, -EINVAL, "postgres: max_batch must be 1 to %d", BATCH_MAX);
-	if (config->connect_timeout_ms == 0 || config->backoff.base_ns == 0 ||
-	    config->backoff.cap_ns < config->backoff.base_ns)
-		return err_set(err, -EINVAL,
-			       "postgres: connect timeout and backoff must not be 0, and the backoff's cap "
-			       "not below its base");
-	return 0;
-}
-
-static int pg_copy_config(struct pg *pg, const struct pg_config *config)
-{
-	struct pg_config *own = &pg->config;
-	const char **texts[PG_TEXTS] = {&own->host,    &own->user,        &own->password,
-					&own->dbname,  &own->search_path, &own->application_prefix,
-					&own->sslmode, &own->sslrootcert, &own->sslcert,
-					&own->sslkey,  &own->sslcrl};
-
-	*own = *config;
-	for (size_t i = 0; i < PG_TEXTS; i++) {
-		if (*texts[i] == NULL)
-			continue;
-		pg->texts[i] = strdup(*texts[i]);
-		if (pg->texts[i] == NULL)
-			return -ENOMEM;
-		*texts[i] = pg->texts[i];
-	}
-	return 0;
-}
-
-static int pg_seed(struct pg *pg, struct err *err)
-{
-	uint64_t words[3];
-
-	if (getrandom(words, sizeof(words), 0) != (ssize_t)sizeof(words))
-		return err_set(err, -errno, "postgres: the kernel gives no random bytes: %s", strerror(errno));
-	pg->rng.state = words[0];
-	(void)snprintf(pg->shared.instance, sizeof(pg->shared.instance), "%016llx%016llx", (unsigned long long)words[1],
-		       (unsigned long long)words[2]); /* 32 digits */
-	return 0;
-}
-
 static void pg_set_limits(struct pg *pg)
 {
 	pg->truth = (struct truth){
@@ -264,7 +185,7 @@ static int pg_make_pools(struct pg *pg)
 int postgres_create(uv_loop_t *loop, const struct pg_config *config, struct log *log, struct truth **out_truth,
 		    struct err *err)
 {
-	int rc = pg_check_config(config, err);
+	int rc = pg_config_check(config, err);
 	struct pg *pg;
 
 	if (rc != 0)
@@ -276,8 +197,8 @@ int postgres_create(uv_loop_t *loop, const struct pg_config *config, struct log 
 	pg->shared.log = log;
 	pg->shared.config = &pg->config;
 	pg->shared.rng = &pg->rng;
-	rc = pg_seed(pg, err);
-	if (rc == 0 && (pg_copy_config(pg, config) != 0 || pg_make_pools(pg) != 0))
+	rc = pg_config_seed(&pg->rng, &pg->shared, err);
+	if (rc == 0 && (pg_config_copy(config, &pg->config, pg->texts) != 0 || pg_make_pools(pg) != 0))
 		rc = err_set(err, -ENOMEM, "postgres: out of memory");
 	if (rc != 0) {
 		pg_destroy(pg);
