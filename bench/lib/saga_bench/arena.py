@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -49,9 +50,12 @@ class Arena:
     @contextlib.contextmanager
     def open(cls, say: Callable[[str], None] = print, any_stores: bool = False) -> Iterator["Arena"]:
         """Uses the stores of SAGAD_STORES_DIR when they are up and sized for measuring, else a scratch set."""
+        # An end by SIGTERM takes the daemon and scratch stores along, as every other end does.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         with contextlib.ExitStack() as stack:
             kept = Stores(say=say) if os.environ.get("SAGAD_STORES_DIR") else None
-            is_up = kept is not None and all(s.is_running() and (any_stores or s.state()["is_bench"]) for s in kept.own())
+            is_up = kept is not None and all(store.is_running() and (any_stores or store.state()["is_bench"])
+                                             for store in kept.own())
             stores = kept if is_up else stack.enter_context(Stores.scratch(say=say))
             stores.up(is_bench=not is_up)
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "build"))
@@ -122,13 +126,19 @@ class Arena:
                           - graph("MATCH ()-[m:MENTIONS]->() RETURN count(m) AS n")},
                 "redis": {"documents": sum(1 for _ in readers.redis.scan_iter("sagad:doc:*", count=5000))}}
 
-    def check(self, what: str, before: dict[str, dict[str, int]], expected: dict[str, int]) -> None:
-        """Every store has `expected` more than `before`, or the run doesn't count."""
-        for store, counts in self.count().items():
-            for kind, n in counts.items():
-                if n - before[store][kind] != expected[kind]:
-                    raise WrongCount(f"{what}: {store} has {n - before[store][kind]} more {kind} than before, "
-                                     f"{expected[kind]} were written")
+    def check(self, what: str, before: dict[str, dict[str, int]], expected: dict[str, int],
+              patience_s: float = 0) -> None:
+        """Every store has `expected` more than `before` within that time, or the run doesn't count."""
+        end = time.monotonic() + patience_s
+        while True:
+            wrong = [f"{store} has {n - before[store][kind]} more {kind} than before, {expected[kind]} were written"
+                     for store, counts in self.count().items() for kind, n in counts.items()
+                     if n - before[store][kind] != expected[kind]]
+            if not wrong:
+                return
+            if time.monotonic() > end:
+                raise WrongCount(f"{what}: {'; '.join(wrong)}")
+            time.sleep(1)
 
     # The measurements. Every one of them is read back.
 
@@ -166,7 +176,8 @@ class Arena:
         return found
 
     def sagad(self, workload: Workload, *options: str, prefix: str | None = None, may_fail: bool = False) -> dict:
-        """One run of sagabench: its report, and beside it what the daemon and the stores spent on it."""
+        """One run of sagabench: its report, and beside it what the daemon and the stores spent on it. With a prefix of
+        the caller's, it is the caller who reads back, and background work goes on."""
         self.n_runs += 1
         command = [SAGABENCH, "--json", "--quiet", "--socket", self.daemon.jobs_path,
                    "--prefix", prefix or f"sagad-{self.n_runs}", *workload.options(), *options]
@@ -179,7 +190,8 @@ class Arena:
         report = json.loads(done.stdout) if done.stdout else {}
         if not report or (done.returncode != 0 and not may_fail):
             raise WrongCount(f"sagabench ended with {done.returncode}: {done.stderr.strip()} {done.stdout[:500]}")
-        self.daemon.settle(120)
+        if prefix is None:
+            self.daemon.settle(120)
         if is_counted:
             self.check("sagad", before, report["expected"])
         return {**report, "daemon_cpu_s": daemon_s, "stores_cpu_s": stores_s, "memory_bytes": memory.highest_bytes,
@@ -190,7 +202,7 @@ class Arena:
 
     @staticmethod
     def _per_store(before: dict[str, float], after: dict[str, float]) -> dict[str, dict[str, float]]:
-        """Of each store: requests, sagas in one, mean milliseconds of one."""
+        """Of each store: requests, sagas in one, mean milliseconds of one, what was tried again."""
         found = {}
 
         def more(name: str, store: str) -> float:
@@ -201,7 +213,8 @@ class Arena:
             n_batches = more("sagad_store_batch_size_count", store)
             found[store] = {
                 "requests": n_requests, "batch": more("sagad_store_batch_size_sum", store) / max(1.0, n_batches),
-                "request_ms": 1000 * more("sagad_store_request_duration_seconds_sum", store) / max(1.0, n_requests)}
+                "request_ms": 1000 * more("sagad_store_request_duration_seconds_sum", store) / max(1.0, n_requests),
+                "retries": more("sagad_store_retries_total", store)}
         return found
 
     def stores_cpu_s(self) -> float:

@@ -32,7 +32,8 @@ def main() -> None:
             print(f"{'all at once':<12}{rate:9,.0f}   connections: {name}")
         for _ in range(arguments.rounds):
             rate, by_store = arena.limit(limit, n)
-            print(f"{'all at once':<12}{rate:9,.0f}   " + ", ".join(f"{s} {r:,.0f}" for s, r in by_store.items()), flush=True)
+            each = ", ".join(f"{store} {its:,.0f}" for store, its in by_store.items())
+            print(f"{'all at once':<12}{rate:9,.0f}   {each}", flush=True)
 
 
 if __name__ == "__main__":

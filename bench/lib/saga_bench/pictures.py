@@ -11,7 +11,8 @@ matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 
 INK, SOFT, LIMIT, BASE, OURS = "#1d2733", "#8a97a6", "#b8c2cc", "#d9a066", "#2f6f9f"
-BARS = (("limit", LIMIT, "limit: all four stores at once"), ("sagad", OURS, "sagad"), ("baseline", BASE, "asyncio.gather"))
+BARS = (("limit", LIMIT, "limit: all four stores at once"), ("sagad", OURS, "sagad"),
+        ("baseline", BASE, "asyncio.gather"))
 
 
 def _axes(title: str, x: str, y: str) -> tuple[Any, Any]:
@@ -33,7 +34,7 @@ def _save(figure: Any, folder: Path, name: str) -> None:
 
 
 def throughput(measured: list[dict[str, Any]], folder: Path) -> None:
-    """Shares of the limit, so that workloads of all sizes fit: a bar is the rounds' median, the points are the rounds."""
+    """Shares of the limit, so that workloads of all sizes fit: a bar is the rounds' median, a point a round."""
     figure, axes = _axes("Throughput against the limit", "", "share of the limit")
     seen = set()
     for at, workload in enumerate(measured):
@@ -67,7 +68,8 @@ def latency(points: list[dict[str, Any]], folder: Path) -> None:
 
 
 def memory(points: list[dict[str, Any]], folder: Path) -> None:
-    figure, axes = _axes("Resident memory of the daemon against load", "documents/s asked for (open loop)", "MB, highest")
+    figure, axes = _axes("Resident memory of the daemon against load", "documents/s asked for (open loop)",
+                         "MB, highest")
     axes.plot([p["rate"] for p in points], [p["memory_bytes"] / 1e6 for p in points], "o-", color=OURS, markersize=4)
     axes.set_ylim(bottom=0)
     _save(figure, folder, "memory")

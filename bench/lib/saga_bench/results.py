@@ -1,5 +1,5 @@
-"""What was found, kept in a folder: results.json, table.md, the pictures. A later run replaces what it measured anew and
-leaves the rest, so that the long rows need not be taken together with the short ones."""
+"""What was found, kept in a folder: results.json, table.md, the pictures. A later run replaces what it measured anew
+and leaves the rest, so that the long rows need not be taken together with the short ones."""
 from __future__ import annotations
 
 import datetime
@@ -20,12 +20,14 @@ BEGIN, END = "<!-- measured: written by bench/run -->", "<!-- end of what bench/
 
 
 def commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True,
+                          check=False)
     return done.stdout.strip() or "unknown"
 
 
 def about(arena: Arena) -> dict[str, str]:
-    sagad = subprocess.run([ROOT / "build/release/src/sagad/sagad", "--version"], capture_output=True, text=True, check=True)
+    sagad = subprocess.run([ROOT / "build/release/src/sagad/sagad", "--version"], capture_output=True, text=True,
+                           check=True)
     stores = {name: arena.stores[key].version() for name, key in (
         ("postgresql", "postgres"), ("qdrant", "qdrant"), ("neo4j", "neo4j"))}
     return {**machine.describe(), "sagad": sagad.stdout.splitlines()[0], **stores,
@@ -94,8 +96,8 @@ class Results:
             return f"{self.kept['rows'][key]['value']:.{digits}f}" if key in self.kept["rows"] else "-"
         rounds = self.kept["workloads"].get("standard", {}).get("rounds", [])
         rss = f"{statistics.median(found['memory_bytes'] for found in rounds) / 1e6:.0f}" if rounds else "-"
-        return (f"limit_ratio={value('limit', 2)} baseline_ratio={value('baseline', 2)} cpu_us_per_doc={value('cpu_us', 0)} "
-                f"p99_over_p50={value('p99_over_p50', 2)} rss_mb={rss}")
+        return (f"limit_ratio={value('limit', 2)} baseline_ratio={value('baseline', 2)}"
+                f" cpu_us_per_doc={value('cpu_us', 0)} p99_over_p50={value('p99_over_p50', 2)} rss_mb={rss}")
 
 
 def _spread(values: list[float]) -> str:
@@ -106,8 +108,8 @@ def _rates(kept: dict[str, Any]) -> list[str]:
     """Documents a second behind the ratios."""
     if not kept["workloads"]:
         return []
-    lines = ["| documents a second | PostgreSQL alone | Qdrant alone | Neo4j alone | Redis alone | all at once: the limit "
-             "| sagad | asyncio.gather |", "|---|---|---|---|---|---|---|---|"]
+    lines = ["| documents a second | PostgreSQL alone | Qdrant alone | Neo4j alone | Redis alone "
+             "| all at once: the limit | sagad | asyncio.gather |", "|---|---|---|---|---|---|---|---|"]
     for found in kept["workloads"].values():
         alone = [f"{max(found['alone'][store].values()):,.0f} ({found['settings'][store]})"
                  for store in ("postgresql", "qdrant", "neo4j", "redis")]

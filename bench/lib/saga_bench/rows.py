@@ -40,14 +40,18 @@ class Scale:
     def closed(self) -> tuple[str, str]:
         return "--clients=8", f"--depth={self.depth}"
 
+    @property
+    def timed(self) -> tuple[str, str]:
+        return f"--seconds={self.seconds}", f"--warmup={self.seconds / 5}"
+
 
 QUICK = Scale(rounds=3, seconds=8, limit_documents=5000, tune_documents=400, baseline_documents=300, tasks=(4, 8, 16),
               warmup=60, singles=40, steady_seconds=20)
 FULL = Scale(rounds=5, seconds=12, limit_documents=8000, tune_documents=800, baseline_documents=500,
              tasks=(4, 8, 16, 32), warmup=60, singles=60, steady_seconds=600)
 # Shows that it all works; its figures mean nothing.
-TINY = Scale(rounds=1, seconds=2, limit_documents=60, tune_documents=20, baseline_documents=16, tasks=(2, 4), warmup=0.5,
-             singles=5, steady_seconds=1, batches=(10,), depth=2)
+TINY = Scale(rounds=1, seconds=2, limit_documents=60, tune_documents=20, baseline_documents=16, tasks=(2, 4),
+             warmup=0.5, singles=5, steady_seconds=1, batches=(10,), depth=2)
 
 
 class Throughput:
@@ -88,7 +92,7 @@ class Throughput:
             return {"limit": rate, "limit_by_store": by_store}
         if what == "baseline":
             return {"baseline": arena.baseline(self.baseline, scale.baseline_documents, self.n_tasks)[0]}
-        report = arena.sagad(self.workload, *scale.closed, f"--seconds={scale.seconds}", f"--warmup={scale.seconds / 5}")
+        report = arena.sagad(self.workload, *scale.closed, *scale.timed)
         n = report["expected"]["documents"]
         return {"sagad": report["per_second"], "cpu_us": 1e6 * report["daemon_cpu_s"] / n,
                 "stores_cpu_us": 1e6 * report["stores_cpu_s"] / n,
@@ -110,15 +114,15 @@ class Throughput:
     def _tell(self, found: dict[str, Any]) -> None:
         baseline = f"baseline {found['baseline']:.0f}, " if self.baseline else ""
         self.arena.say(f"  limit {found['limit']:,.0f}, {baseline}sagad {found['sagad']:,.0f} docs/s = "
-                       f"{found['sagad'] / found['limit']:.2f} of the limit; daemon {found['cpu_us']:.0f} us a document, "
-                       f"{found['memory_bytes'] / 1e6:.0f} MB")
+                       f"{found['sagad'] / found['limit']:.2f} of the limit; daemon {found['cpu_us']:.0f} us a "
+                       f"document, {found['memory_bytes'] / 1e6:.0f} MB")
 
     def values(self, key: str) -> list[float]:
         return [found[key] for found in self.rounds]
 
     def ratio(self, to: str) -> Found:
-        return Found.of([found["sagad"] / found[to] for found in self.rounds], sagad=statistics.median(self.values("sagad")),
-                        **{to: statistics.median(self.values(to))})
+        return Found.of([found["sagad"] / found[to] for found in self.rounds],
+                        **{key: statistics.median(self.values(key)) for key in ("sagad", to)})
 
     def detail(self) -> dict[str, Any]:
         def plain(rates: dict[Setting, float]) -> dict[str, float]:
@@ -131,7 +135,7 @@ class Throughput:
 
 def standard(measured: Throughput) -> dict[str, Found]:
     return {"limit": measured.ratio("limit"), "baseline": measured.ratio("baseline"),
-            "cpu_us": Found.of(measured.values("cpu_us"), stores_cpu_us=statistics.median(measured.values("stores_cpu_us"))),
+            "cpu_us": Found.of(measured.values("cpu_us"), of_the_stores=measured.values("stores_cpu_us")),
             "cpu_share": Found.of(measured.values("cpu_share"))}
 
 

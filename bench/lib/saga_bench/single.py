@@ -41,15 +41,16 @@ class OnePipeline:
     """One document in one round trip: BEGIN, four statements, COMMIT."""
 
     STATEMENTS = {
-        "documents": "INSERT INTO documents (id, title, source, content, metadata, version, chunk_count, ingestion_status,"
-                     " created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 'COMPLETED', $8, $8)",
+        "documents": "INSERT INTO documents (id, title, source, content, metadata, version, chunk_count,"
+                     " ingestion_status, created_at, updated_at)"
+                     " VALUES ($1, $2, $3, $4, $5, $6, $7, 'COMPLETED', $8, $8)",
         "chunks": "INSERT INTO chunks (document_id, chunk_id, ordinal, text, metadata, embedding) SELECT $1, * FROM"
                   " unnest($2::text[], $3::int[], $4::text[], $5::jsonb[], $6::vector[])",
         "entities": "INSERT INTO entities (document_id, ordinal, type, name, properties) SELECT $1, * FROM"
                     " unnest($2::int[], $3::text[], $4::text[], $5::jsonb[])",
-        "relationships": "INSERT INTO relationships (document_id, ordinal, from_type, from_name, type, to_type, to_name,"
-                         " properties) SELECT $1, * FROM unnest($2::int[], $3::text[], $4::text[], $5::text[], $6::text[],"
-                         " $7::text[], $8::jsonb[])"}
+        "relationships": "INSERT INTO relationships (document_id, ordinal, from_type, from_name, type, to_type,"
+                         " to_name, properties) SELECT $1, * FROM unnest($2::int[], $3::text[], $4::text[],"
+                         " $5::text[], $6::text[], $7::text[], $8::jsonb[])"}
 
     def __init__(self, connection: psycopg.Connection):
         names = ("int4", "text", "jsonb", "vector")

@@ -84,7 +84,8 @@ def _write(work: dict[str, tuple[Any, list[Any], int]]) -> dict[str, float]:
     gc.freeze()
     for store, (writer, requests, n_connections) in work.items():
         pipes[store], end = _processes.Pipe(duplex=False)
-        processes.append(_processes.Process(target=_feed, args=(writer, requests, n_connections, start, end), daemon=True))
+        processes.append(_processes.Process(target=_feed, args=(writer, requests, n_connections, start, end),
+                                            daemon=True))
         processes[-1].start()
     try:
         start.wait(60)
