@@ -33,6 +33,7 @@ static const struct {
 	[CODE_JOURNAL_FAILED] = {"journal_failed", CODE_CLASS_OPERATOR, -32000},
 	[CODE_SCHEMA_MISMATCH] = {"schema_mismatch", CODE_CLASS_OPERATOR, -32000},
 	[CODE_NOT_FOUND] = {"not_found", CODE_CLASS_CALLER, -32000},
+	[CODE_CANCELLED] = {"cancelled", CODE_CLASS_CALLER, -32000},
 	[CODE_RESOLVED] = {"resolved", CODE_CLASS_CALLER, -32000},
 	[CODE_CONFIGURATION_INVALID] = {"configuration_invalid", CODE_CLASS_OPERATOR, -32000},
 	[CODE_INTERNAL] = {"internal", CODE_CLASS_TRANSIENT, -32603},

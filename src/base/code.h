@@ -30,6 +30,7 @@ enum code {
 	CODE_JOURNAL_FAILED,
 	CODE_SCHEMA_MISMATCH, /* what is there doesn't fit what was asked for */
 	CODE_NOT_FOUND,
+	CODE_CANCELLED,             /* saga.cancel: what had run was undone */
 	CODE_RESOLVED,              /* an operator has given this job up (saga.resolve); nothing was kept */
 	CODE_CONFIGURATION_INVALID, /* sagad.reload: the old configuration stays in force */
 	CODE_INTERNAL,              /* out of memory and the like; nothing was kept */

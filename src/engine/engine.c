@@ -4,6 +4,7 @@
 #include "base/mutant.h"
 #include "engine/accepted.h"
 #include "engine/errand.h"
+#include "engine/flow_run.h"
 #include "engine/query.h"
 #include "engine/recover.h"
 #include "engine/resolution.h"
@@ -180,6 +181,7 @@ int engine_create(const struct engine_config *config, struct truth *truth, struc
 	engine->rng.state = seed;
 	engine->phase = ENGINE_CLAIMING;
 	engine_init_lists(engine);
+	flows_init(engine);
 	meter_init(&engine->meter);
 	rc = engine_init_parts(engine, stores, n_stores);
 	if (rc != 0) {
@@ -222,6 +224,7 @@ void engine_destroy(struct engine *engine)
 	query_free_all(engine);
 	resolution_free_all(engine);
 	recover_fini(engine);
+	flows_fini(engine);
 	desk_fini(&engine->desk);
 	for (uint32_t i = 0; i < engine->n_stores; i++)
 		sender_fini(&engine->senders[i]);
@@ -251,11 +254,8 @@ void engine_nudge(struct engine *engine)
 	recover_nudge(engine);
 }
 
-/* Why this job can't be taken now; CODE_NONE: it can. */
-static enum code engine_refusal(const struct engine *engine, const struct engine_job *job, const char **out_text)
+enum code engine_phase_refusal(const struct engine *engine, const char **out_text)
 {
-	size_t bytes = job->document != NULL ? job->document->memory_bytes : 0;
-
 	switch (engine->phase) {
 	case ENGINE_CLAIMING:
 	case ENGINE_RECOVERING:
@@ -271,6 +271,17 @@ static enum code engine_refusal(const struct engine *engine, const struct engine
 	case ENGINE_RUNNING:
 		break;
 	}
+	return CODE_NONE;
+}
+
+/* Why this job can't be taken now; CODE_NONE: it can. */
+static enum code engine_refusal(const struct engine *engine, const struct engine_job *job, const char **out_text)
+{
+	size_t bytes = job->document != NULL ? job->document->memory_bytes : 0;
+	enum code code = engine_phase_refusal(engine, out_text);
+
+	if (code != CODE_NONE && !(job->is_step && engine->phase == ENGINE_DRAINING))
+		return code;
 	if (engine->desk.has_gone_back) {
 		*out_text = "PostgreSQL lacks a commit that it had confirmed; nothing is written before an operator "
 			    "has looked";
@@ -349,6 +360,7 @@ void engine_halt(struct engine *engine, enum code code, const struct err *err)
 	list_each (it, tmp, &engine->runs)
 		run_answer_halted(container_of(it, struct run, node), code, err);
 	engine_answer_accepting(engine, err);
+	flows_halt(engine, err);
 }
 
 static void engine_look_epoch(struct engine *engine)
@@ -412,7 +424,7 @@ static bool engine_take_inboxes(struct engine *engine)
 		query_start(engine, container_of(node, struct engine_query, node));
 		any = true;
 	}
-	return any;
+	return flows_take_inboxes(engine) || any;
 }
 
 static bool engine_collect(struct engine *engine)
@@ -421,7 +433,7 @@ static bool engine_collect(struct engine *engine)
 
 	for (uint32_t i = 0; i < engine->n_stores; i++)
 		any = sender_collect(&engine->senders[i]) || any;
-	return any;
+	return flow_send_collect(engine) || any;
 }
 
 static void engine_prune(struct engine *engine)
@@ -450,6 +462,7 @@ static void engine_pump(struct engine *engine)
 	desk_pump(&engine->desk);
 	for (uint32_t i = 0; i < engine->n_stores; i++)
 		sender_pump(&engine->senders[i]);
+	flow_send_pump(engine);
 }
 
 static bool engine_reap(struct engine *engine)
@@ -461,7 +474,7 @@ static bool engine_reap(struct engine *engine)
 		run_reap(container_of(node, struct run, node));
 		any = true;
 	}
-	return any;
+	return flows_reap(engine) || any;
 }
 
 void engine_turn(struct engine *engine, const struct moment *now)
@@ -504,7 +517,8 @@ bool engine_is_drained(const struct engine *engine)
 	list_each (it, tmp, &engine->accepted)
 		if (container_of(it, struct accepted, node)->caller != NULL)
 			return false;
-	return list_is_empty(&engine->submitted) && list_is_empty(&engine->runs) && list_is_empty(&engine->answered);
+	return list_is_empty(&engine->submitted) && list_is_empty(&engine->runs) && list_is_empty(&engine->answered) &&
+	       flows_are_drained(engine);
 }
 
 const struct meter *engine_meter(const struct engine *engine)

@@ -54,6 +54,7 @@ struct engine_config engine_config_default(void);
 /* One put or delete. Embed it; all pointers must stay valid until done(). */
 struct engine_job {
 	bool is_delete;
+	bool is_step; /* of a client's own saga, which goes on while the engine drains: it is taken then, too */
 	struct document *document;  /* PUT: taken by engine_submit(), whatever becomes of it. DELETE: NULL */
 	struct str document_id;     /* borrowed until done() */
 	struct put_options options; /* texts borrowed until done() */

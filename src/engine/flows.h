@@ -11,11 +11,13 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "core/flow.h"
-#include "port/target.h"
 #include "proto/flow_spec.h"
 #include "proto/work.h"
 
 struct engine;
+struct target; /* port/target.h */
+
+#define FLOW_TARGETS_MAX 33 /* TARGETS_MAX and `documents` */
 
 struct flow_config {
 	uint32_t max_flows;        /* open ones in memory; beyond: overloaded */
@@ -62,6 +64,7 @@ struct flow_report {
 struct engine_flow {
 	struct flow_spec *spec; /* taken by engine_run_flow(), whatever becomes of it */
 	uint32_t uid;
+	enum flow_wait wait; /* the engine's: as the spec said */
 	/* Out, borrowed for the call: code CODE_NONE and a report (of the end, or with FLOW_WAIT_ACCEPTED of the
 	 * beginning), or why it was refused before anything ran. */
 	enum code code;
@@ -86,21 +89,28 @@ struct engine_flow_query {
 	struct list node;
 };
 
-/* Gives the engine its targets, before engine_start(). 0 or -ENOMEM. The targets outlive the engine. */
+/* Gives the engine its targets, before engine_start(); from then on it takes up what the journal has of such sagas, also
+ * when no target is given. `documents` is its own. 0 or -ENOMEM. The targets outlive the engine. */
 int engine_set_targets(struct engine *engine, const struct flow_config *config, struct target *const *targets,
 		       uint32_t n_targets) WARN_UNUSED;
+
+/* Other limits, times and tries, from now on. */
+void engine_reconfigure_flows(struct engine *engine, const struct flow_config *config);
 
 void engine_run_flow(struct engine *engine, struct engine_flow *flow);
 void engine_ask_flow(struct engine *engine, struct engine_flow_query *query);
 
+/* By target: in the order of engine_set_targets(), then `documents`. */
 struct flow_stats {
+	uint32_t n_targets;
+	const char *targets[FLOW_TARGETS_MAX];
 	uint64_t n_open, n_compensating, n_parked; /* now; parked: flows that have a parked step */
 	uint64_t bytes;
 	uint64_t n_committed, n_compensated, n_refused, n_resolved; /* since start */
-	uint64_t n_calls[TARGETS_MAX][3];                           /* by target and enum call_kind, since start */
-	uint64_t n_failures[TARGETS_MAX];                           /* calls that were not OK */
-	uint64_t n_waiting[TARGETS_MAX];                            /* calls that wait for a place, now */
-	uint64_t n_out[TARGETS_MAX];
+	uint64_t n_calls[FLOW_TARGETS_MAX][3];                           /* by target and enum call_kind, since start */
+	uint64_t n_failures[FLOW_TARGETS_MAX];                           /* calls that were not OK */
+	uint64_t n_waiting[FLOW_TARGETS_MAX];                            /* calls that wait for a place, now */
+	uint64_t n_out[FLOW_TARGETS_MAX];
 };
 void engine_flow_stats(const struct engine *engine, struct flow_stats *out_stats);
 

@@ -3,6 +3,7 @@
 #include "base/mutant.h"
 #include "engine/accepted.h"
 #include "engine/errand.h"
+#include "engine/flow_run.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -107,7 +108,7 @@ int recover_init(struct engine *engine, struct err *err)
 	rc = engine->journal->ops->load(engine->journal, recover_on_intent, recover_on_job, engine, err);
 	if (rc != 0 && recovery->last_error.text[0] != '\0' && err != NULL)
 		*err = recovery->last_error;
-	return rc;
+	return rc != 0 ? rc : flow_load(engine, err);
 }
 
 void recover_fini(struct engine *engine)
@@ -368,6 +369,7 @@ static void recover_finish(struct recovery *recovery)
 		engine->phase = ENGINE_RUNNING;
 	recover_fini(engine);
 	accepted_begin_all(engine);
+	flow_load_begin_all(engine);
 }
 
 static bool recover_turn_recovering(struct recovery *recovery)

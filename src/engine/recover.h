@@ -1,7 +1,8 @@
 /* The start after whatever happened before: the order in which it is done is what makes it safe.
  *
  *   load the journal -> become the owner (older backends are ended, the epoch is bumped: no older saga can commit from
- *   here on) -> ask the ledger about each open intent -> load the debts -> take up accepted jobs -> run
+ *   here on) -> ask the ledger about each open intent -> load the debts -> take up accepted jobs, then clients'
+ *   own sagas -> run
  *
  * Each step is idempotent; killed in the middle of it, the next start does it again. */
 #ifndef SAGAD_ENGINE_RECOVER_H

@@ -2,6 +2,7 @@
 
 #include "engine/accepted.h"
 #include "engine/errand.h"
+#include "engine/flow_run.h"
 
 #include <stdlib.h>
 
@@ -150,6 +151,8 @@ void resolution_start(struct engine *engine, struct engine_resolution *resolutio
 		resolution->done(resolution);
 		return;
 	}
+	if (flow_care_resolve(engine, resolution))
+		return;
 	list_each (it, tmp, &engine->errands) {
 		struct errand *errand = container_of(it, struct errand, node);
 

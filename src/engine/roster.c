@@ -2,6 +2,7 @@
 
 #include "engine/accepted.h"
 #include "engine/errand.h"
+#include "engine/flow_run.h"
 #include "engine/run.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@ struct roster_entry {
 	struct work_place place;
 	enum work_kind kind;
 	uint32_t store; /* of BACKGROUND: an index, or SAGA_NO_STORE for one that is late */
-	void *of;       /* struct run, accepted or errand, by `kind` */
+	void *of;       /* struct run, accepted, errand or flow_run, by `kind` */
 };
 
 struct roster_entries {
@@ -141,6 +142,8 @@ static struct work_row roster_fill(const struct roster_entry *entry)
 		return roster_row_of_job(entry->of);
 	case WORK_BACKGROUND:
 		return roster_row_of_errand(entry->of, entry->store);
+	case WORK_STEPS:
+		return flow_care_row(entry->of);
 	}
 	MUST(!"a kind of work that is none");
 	return (struct work_row){.kind = WORK_DOCUMENT};
@@ -202,6 +205,13 @@ static void roster_gather(struct engine *engine, struct roster_entries *entries)
 	}
 	list_each (it, tmp, &engine->errands)
 		roster_add_errand(entries, container_of(it, struct errand, node));
+	list_each (it, tmp, &engine->flows.runs) {
+		struct flow_run *run = container_of(it, struct flow_run, node);
+		struct roster_entry entry = {.kind = WORK_STEPS, .of = run, .place = {run->id, 0}};
+
+		if (run->is_known)
+			roster_add(entries, &entry);
+	}
 }
 
 static int roster_compare(const struct work_place *a, const struct work_place *b)
@@ -225,6 +235,8 @@ static bool roster_fits(const struct engine *engine, const struct work_filter *f
 	if (filter->has_id && uuid_compare(&filter->id, &row->id) != 0)
 		return false;
 	if (filter->store.at != NULL && (row->store == NULL || !str_is_equal(filter->store, str_of(row->store))))
+		return false;
+	if (filter->has_uid && (row->kind != WORK_STEPS || row->uid != filter->uid))
 		return false;
 	return filter->older_than_ms == 0 || engine->now.unix_ms - row->since_unix_ms >= (int64_t)filter->older_than_ms;
 }
@@ -334,5 +346,5 @@ static uint32_t roster_retry_errands(struct engine *engine, const struct work_or
 uint32_t roster_retry(struct engine *engine, const struct work_order *order)
 {
 	return roster_retry_runs(engine, order) + roster_retry_jobs(engine, order) +
-	       roster_retry_errands(engine, order);
+	       roster_retry_errands(engine, order) + flow_care_retry(engine, order);
 }

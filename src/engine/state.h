@@ -4,6 +4,7 @@
 
 #include "engine/desk.h"
 #include "engine/engine.h"
+#include "engine/flow_state.h"
 #include "engine/locks.h"
 #include "engine/meter.h"
 #include "engine/sender.h"
@@ -65,6 +66,7 @@ struct engine {
 	struct truth_pay_req prune;
 	bool is_prune_out, has_prune_ended;
 	struct timer prune_timer;
+	struct flows flows;
 };
 
 /* Stops everything: nothing is sent any more, each job is told what can be said of it. */
@@ -80,6 +82,9 @@ struct uuid engine_new_id_above(struct engine *engine, const struct uuid *floor)
 uint64_t engine_ms_of(const struct uuid *id);
 
 uint64_t engine_after_ms(const struct engine *engine, uint64_t ms);
+
+/* Why nothing new can be taken in this phase; CODE_NONE: it can. */
+enum code engine_phase_refusal(const struct engine *engine, const char **out_text);
 
 /* A note to the journal that nobody waits for. */
 void engine_journal_note(struct engine *engine, enum journal_op op, const struct uuid *saga);

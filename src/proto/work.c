@@ -25,6 +25,8 @@ const char *work_kind_name(enum work_kind kind)
 		return "job";
 	case WORK_BACKGROUND:
 		return "background";
+	case WORK_STEPS:
+		return "steps";
 	}
 	MUST(!"a kind of work that is none");
 	return "";

@@ -17,7 +17,8 @@
 enum work_kind {
 	WORK_DOCUMENT,  /* "document": a document saga under way; its id is the saga's */
 	WORK_JOB,       /* "job": an accepted job that waits in the journal; its id is the job's */
-	WORK_BACKGROUND /* "background": what a saga that has ended left to be done at a store; the id is the saga's */
+	WORK_BACKGROUND, /* "background": what a saga that has ended left to be done at a store; the id is the saga's */
+	WORK_STEPS       /* "steps": a saga that a client wrote itself */
 };
 
 enum work_state {
@@ -60,6 +61,8 @@ struct work_filter {
 	uint64_t older_than_ms;
 	bool has_id;
 	struct uuid id;
+	bool has_uid; /* only what a client of this uid wrote itself */
+	uint32_t uid;
 	uint32_t limit; /* 1..WORK_LIMIT_MAX */
 	struct work_place after;
 };

@@ -306,7 +306,13 @@ void rig_init(struct rig *rig)
 		.pivot_bytes = truth_pivot_bytes,
 	};
 	static const struct journal_ops journal_ops = {
-		.submit = journal_submit, .lookup = journal_lookup, .load = journal_load};
+		.submit = journal_submit,
+		.lookup = journal_lookup,
+		.load = journal_load,
+		.flow = rig_flow_journal,
+		.flow_find = rig_flow_find,
+		.load_flows = rig_flow_load,
+	};
 
 	memset(rig, 0, sizeof(*rig));
 	rig->config = engine_config_default();
@@ -319,6 +325,7 @@ void rig_init(struct rig *rig)
 	rig->journal.ops = &journal_ops;
 	list_init(&rig->records);
 	list_init(&rig->lookups);
+	rig_flow_init(&rig->flows);
 	rig->log = (struct log){LOG_DEBUG_LEVEL, on_log};
 }
 
@@ -328,6 +335,8 @@ int rig_start(struct rig *rig)
 	int rc = engine_create(&rig->config, &rig->truth, &rig->journal, rig->ports, RIG_STORES, &rig->log, 1,
 			       &rig->engine);
 
+	if (rc == 0 && rig->has_targets)
+		rc = rig_flow_set_targets(rig);
 	if (rc == 0)
 		rc = engine_start(rig->engine, false, &rig->now, &err);
 	if (rc != 0)
@@ -360,6 +369,7 @@ void rig_answer(struct rig *rig)
 	do {
 		rig_turn(rig);
 		any = journal_answer(rig);
+		any = rig_flow_answer(rig) || any;
 		for (unsigned i = 0; i < RIG_REQUESTS; i++)
 			any = truth_answer(rig, (enum rig_request)i) || any;
 		for (uint32_t i = 0; i < RIG_STORES; i++)

@@ -4,6 +4,7 @@
 #define SAGAD_TESTS_UNIT_ENGINE_RIG_H
 
 #include "engine/engine.h"
+#include "rig_flow.h"
 #include "port/journal.h"
 #include "port/truth.h"
 
@@ -52,6 +53,9 @@ struct rig {
 	uint32_t n_jobs;
 	struct journal_job_row row; /* what a look-up finds */
 	int load_rc;
+	/* clients' own sagas: rig_flow.h */
+	bool has_targets; /* set it before rig_start() */
+	struct rig_flows flows;
 	/* the log: one line an event, with its fields */
 	struct log log;
 	char said[RIG_SAID_BYTES];
