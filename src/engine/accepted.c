@@ -206,6 +206,7 @@ static struct accepted *accepted_create(struct engine *engine, const struct uuid
 	accepted->document = job->document;
 	accepted->job.is_delete = job->is_delete;
 	accepted->job.options = job->options;
+	accepted->job.turn = job->turn;
 	accepted->job.document_id = (struct str){accepted->texts, document_id.len};
 	accepted->job.done = accepted_on_outcome;
 	accepted_set_key(accepted, accepted->texts + document_id.len + 1, key);

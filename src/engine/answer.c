@@ -92,6 +92,7 @@ void run_answer(struct run *run)
 
 	MUST(job != NULL);
 	answer_fill(run, &outcome);
+	turns_answered(&run->engine->turns, run->turn);
 	meter_answer(&run->engine->meter, &outcome, run->document_id, run->engine->now.mono_ns - run->started_ns,
 		     run->engine->now.unix_ms);
 	story_tell(run, &outcome);

@@ -5,6 +5,24 @@ void batch_item_init(struct batch_item *item)
 	list_init(&item->node);
 	item->cap = BATCH_NO_CAP;
 	item->bytes = 0;
+	item->turn = 0;
+}
+
+static uint64_t batch_turn(struct list *node)
+{
+	return container_of(node, struct batch_item, node)->turn;
+}
+
+/* From the end: mostly it belongs there. */
+void batch_queue(struct list *waiting, struct batch_item *item)
+{
+	struct list *before = waiting->prev;
+
+	if (item->turn == 0 && before != waiting)
+		item->turn = batch_turn(before);
+	while (before != waiting && batch_turn(before) > item->turn)
+		before = before->prev;
+	list_prepend(before, &item->node);
 }
 
 uint32_t batch_take(struct list *waiting, uint32_t max_items, size_t max_bytes, struct batch_item **out_items)

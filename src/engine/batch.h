@@ -15,11 +15,15 @@
 /* Embed it in whatever waits. */
 struct batch_item {
 	struct list node;
-	uint32_t cap; /* BATCH_NO_CAP, or 1 and more */
-	size_t bytes; /* it adds to a request */
+	uint32_t cap;  /* BATCH_NO_CAP, or 1 and more */
+	size_t bytes;  /* it adds to a request */
+	uint64_t turn; /* of its client: turns.h. 0: of the daemon's own, which goes behind what waits */
 };
 
 void batch_item_init(struct batch_item *item);
+
+/* Queues it, in the order of turns. */
+void batch_queue(struct list *waiting, struct batch_item *item);
 
 /* Takes from the front of `waiting` as many as may go together: at most max_items, max_bytes (the first goes in any
  * case) and each one's cap. Returns how many stand in out_items; 0 when nothing waits. */

@@ -55,7 +55,7 @@ void desk_push_read(struct desk *desk, struct read_item *read)
 {
 	MUST(!read->is_waiting);
 	read->is_waiting = true;
-	list_append(&desk->reads, &read->item.node);
+	batch_queue(&desk->reads, &read->item);
 	desk->n_reads++;
 }
 
@@ -64,7 +64,7 @@ void desk_push_pivot(struct desk *desk, struct pivot_item *pivot)
 	MUST(!pivot->is_waiting);
 	pivot->is_waiting = true;
 	pivot->item.bytes = desk->truth->ops->pivot_bytes(desk->truth, &pivot->pivot);
-	list_append(pivot->is_suspect ? &desk->suspects : &desk->pivots, &pivot->item.node);
+	batch_queue(pivot->is_suspect ? &desk->suspects : &desk->pivots, &pivot->item);
 	desk->n_pivots++;
 }
 

@@ -236,6 +236,8 @@ void engine_destroy(struct engine *engine)
 
 void engine_submit(struct engine *engine, struct engine_job *job)
 {
+	job->turn = turns_take(&engine->turns, job->client_turn);
+	job->client_turn = NULL; /* the client may go */
 	list_append(&engine->submitted, &job->node);
 }
 

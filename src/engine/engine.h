@@ -59,9 +59,13 @@ struct engine_job {
 	struct str document_id;     /* borrowed until done() */
 	struct put_options options; /* texts borrowed until done() */
 	struct str params_json;     /* WAIT_ACCEPTED: what the journal keeps; borrowed until done() */
+	uint64_t *client_turn;      /* a place of the client's, zero at first, that the engine counts its jobs in, so
+				       that one who floods holds up none of the others; borrowed for engine_submit().
+				       NULL: nobody's */
 	/* Exactly once for each submit, from engine_turn(); `outcome` is borrowed for the call. */
 	void (*done)(struct engine_job *job, const struct outcome *outcome);
-	struct list node; /* the engine's */
+	uint64_t turn; /* the engine's; so is the next */
+	struct list node;
 };
 
 /* saga.resolve. Embed it. */

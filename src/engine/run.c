@@ -307,6 +307,18 @@ static struct str run_keep_text(char **at, struct str text)
 	return kept;
 }
 
+static void run_init_turns(struct run *run, uint64_t turn)
+{
+	run->turn = turn;
+	run->read.item.turn = turn;
+	run->pivot.item.turn = turn;
+	run->settle.item.turn = turn;
+	for (uint32_t i = 0; i < run->engine->n_stores; i++) {
+		run->legs[i].send.item.turn = turn;
+		run->legs[i].old.item.turn = turn;
+	}
+}
+
 static void run_init_parts(struct run *run)
 {
 	batch_item_init(&run->read.item);
@@ -354,6 +366,7 @@ static struct run *run_create(struct engine *engine, struct engine_job *job, str
 	run->entered_ns = engine->now.mono_ns;
 	run->bytes = accepted == NULL && job->document != NULL ? job->document->memory_bytes : 0;
 	run_init_parts(run);
+	run_init_turns(run, job->turn);
 	run_plan(run, job, &plan);
 	saga_id = engine_new_id(engine);
 	saga_init(&run->saga, &plan, &saga_id);

@@ -39,6 +39,7 @@ struct run {
 	uint64_t spent_ns[SAGA_STATES]; /* in each state, until it left it */
 	struct timer truth_timer;
 	uint32_t truth_op; /* what waits on it, an enum saga_action_kind */
+	uint64_t turn;     /* its client's: turns.h */
 	struct read_item read;
 	struct pivot_item pivot;
 	struct settle_item settle;

@@ -70,7 +70,7 @@ void sender_push(struct sender *sender, struct send *send)
 	send->item.bytes = sender->store->ops->write_bytes(sender->store, &send->write);
 	send->is_death = false;
 	send->is_suspect = send->is_suspect && send->write.op == LEG_APPLY;
-	list_append(send->is_suspect ? &sender->suspects : &sender->waiting[send->write.op], &send->item.node);
+	batch_queue(send->is_suspect ? &sender->suspects : &sender->waiting[send->write.op], &send->item);
 	sender->n_waiting++;
 }
 

@@ -10,6 +10,7 @@
 #include "engine/sender.h"
 #include "engine/suspects.h"
 #include "engine/timers.h"
+#include "engine/turns.h"
 
 struct recovery; /* recover.c */
 
@@ -59,6 +60,7 @@ struct engine {
 	uint32_t n_accepted;
 	uint64_t n_committed, n_unchanged, n_failed, n_refused, n_stored, n_retries;
 	uint64_t n_owed[STORES_MAX];
+	struct turns turns;
 	struct meter meter;
 	uint64_t epoch;
 	uint32_t dims; /* of every embedding, by PostgreSQL's schema; 0: any, or not known yet */

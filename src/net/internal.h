@@ -43,6 +43,7 @@ struct peer {
 	size_t n_skipped;  /* bytes of the line that is being skipped */
 	struct buf out;    /* to send at the loop's next turn */
 	struct buf sending;
+	uint64_t number; /* peer_number() */
 	uint32_t n_jobs;
 	uint32_t n_holds; /* jobs, and one for the handle */
 	bool is_skipping;

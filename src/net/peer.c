@@ -339,6 +339,11 @@ bool peer_is_gone(const struct peer *peer)
 	return peer->server == NULL || peer->is_closing;
 }
 
+uint64_t *peer_number(struct peer *peer)
+{
+	return &peer->number;
+}
+
 uid_t peer_uid(const struct peer *peer)
 {
 	return peer->who.uid;

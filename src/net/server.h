@@ -117,6 +117,9 @@ void peer_end(struct peer *peer, const char *bytes, size_t len);
 /* Is the client gone? Its answers are dropped then. */
 bool peer_is_gone(const struct peer *peer);
 
+/* A number of the daemon's own, zero at first, that lives as long as the peer. */
+uint64_t *peer_number(struct peer *peer);
+
 uid_t peer_uid(const struct peer *peer);
 pid_t peer_pid(const struct peer *peer); /* 0: unknown; a pid may have been reused since */
 

@@ -85,6 +85,7 @@ void call_document(struct dispatch *dispatch, struct peer *peer, struct request 
 		.document_id = call->document_id,
 		.options = request->options,
 		.params_json = request->params_json,
+		.client_turn = peer_number(peer),
 		.done = call_job_done,
 	};
 	if (!is_delete)

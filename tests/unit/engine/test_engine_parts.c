@@ -4,6 +4,7 @@
 #include "engine/locks.h"
 #include "engine/sender.h"
 #include "engine/timers.h"
+#include "engine/turns.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -103,6 +104,68 @@ static void locks_are_first_come_first_served(void **state)
 }
 
 /* ---- batches ---- */
+
+/* A client's jobs in a queue that serves one at a time. */
+struct waiting_job {
+	struct batch_item item;
+	uint64_t *client;
+};
+
+static void push_job(struct list *waiting, const struct turns *turns, struct waiting_job *job, uint64_t *client)
+{
+	batch_item_init(&job->item);
+	job->client = client;
+	job->item.turn = turns_take(turns, client);
+	batch_queue(waiting, &job->item);
+}
+
+/* One with 1,000 jobs waiting, one who waits for each answer: they are served in turn. */
+static void one_who_floods_holds_up_nobody(void **state)
+{
+	struct waiting_job *flood = calloc(1000, sizeof(*flood)), small = {0};
+	uint64_t flooder = 0, patient = 0;
+	struct turns turns = {0};
+	struct batch_item *taken;
+	struct list waiting;
+	unsigned n_small = 0;
+
+	(void)state;
+	assert_non_null(flood);
+	list_init(&waiting);
+	for (unsigned i = 0; i < 1000; i++)
+		push_job(&waiting, &turns, &flood[i], &flooder);
+	push_job(&waiting, &turns, &small, &patient);
+	for (unsigned i = 0; i < 100; i++) {
+		assert_int_equal(batch_take(&waiting, 1, 1000, &taken), 1);
+		turns_answered(&turns, taken->turn);
+		if (taken != &small.item)
+			continue;
+		n_small++;
+		push_job(&waiting, &turns, &small, &patient);
+	}
+	assert_in_range(n_small, 45, 55);
+	free(flood);
+}
+
+/* The daemon's own goes behind what waits, and stays before what comes. */
+static void what_has_no_turn_keeps_its_place(void **state)
+{
+	struct batch_item items[4], *taken[4];
+	struct list waiting;
+
+	(void)state;
+	list_init(&waiting);
+	for (unsigned i = 0; i < 4; i++) {
+		batch_item_init(&items[i]);
+		items[i].turn = (uint64_t[]){7, 0, 8, 3}[i];
+		batch_queue(&waiting, &items[i]);
+	}
+	assert_int_equal(batch_take(&waiting, 4, 1000, taken), 4);
+	assert_ptr_equal(taken[0], &items[3]);
+	assert_ptr_equal(taken[1], &items[0]);
+	assert_ptr_equal(taken[2], &items[1]);
+	assert_ptr_equal(taken[3], &items[2]);
+}
 
 static void batches_respect_count_bytes_and_caps(void **state)
 {
@@ -246,6 +309,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(timers_fire_in_order_after_random_moves),
 		cmocka_unit_test(locks_are_first_come_first_served),
+		cmocka_unit_test(one_who_floods_holds_up_nobody),
+		cmocka_unit_test(what_has_no_turn_keeps_its_place),
 		cmocka_unit_test(batches_respect_count_bytes_and_caps),
 		cmocka_unit_test(a_poison_write_fails_alone),
 		cmocka_unit_test(what_was_given_up_is_not_sent_again),
