@@ -11,14 +11,14 @@ const char *verdict_name(enum verdict verdict)
 	return names[verdict];
 }
 
-void call_begin(struct call *call, struct daemon *daemon)
+void call_begin(struct sent *call, struct daemon *daemon)
 {
 	call->daemon = daemon;
 	call->action = daemon_act(daemon);
 	list_append(&daemon->calls, &call->node);
 }
 
-static void call_free(struct call *call)
+static void call_free(struct sent *call)
 {
 	struct world *world = &call->daemon->sim->world;
 
@@ -29,13 +29,13 @@ static void call_free(struct call *call)
 	call->destroy(call);
 }
 
-void call_release(struct call *call)
+void call_release(struct sent *call)
 {
 	if (call->is_answered && call->arrival.slot == 0 && call->again.slot == 0)
 		call_free(call);
 }
 
-void call_finish(struct call *call)
+void call_finish(struct sent *call)
 {
 	if (call->is_answered || call->daemon->is_dead)
 		return;
@@ -45,7 +45,7 @@ void call_finish(struct call *call)
 	daemon_touch(call->daemon);
 }
 
-void call_worsen(struct call *call)
+void call_worsen(struct sent *call)
 {
 	struct world *world = &call->daemon->sim->world;
 
@@ -59,7 +59,7 @@ void call_worsen(struct call *call)
 		world_after(world, &call->again, 0);
 }
 
-void call_orphan(struct call *call, uint64_t last_action)
+void call_orphan(struct sent *call, uint64_t last_action)
 {
 	struct world *world = &call->daemon->sim->world;
 
@@ -70,7 +70,7 @@ void call_orphan(struct call *call, uint64_t last_action)
 	}
 }
 
-void call_bury(struct call *call)
+void call_bury(struct sent *call)
 {
 	if (!call->is_answered) {
 		call->is_answered = true;

@@ -13,7 +13,7 @@
 
 struct daemon;
 
-struct call {
+struct sent {
 	struct list node; /* in the daemon's calls */
 	struct daemon *daemon;
 	uint64_t action;      /* its place among all that this daemon has sent */
@@ -21,32 +21,32 @@ struct call {
 	struct event again;   /* it reaches it once more, or a transaction that runs on commits */
 	struct event answer;
 	bool is_answered;
-	void (*reply)(struct call *call); /* gives the caller its answer as it stands, or doubt */
-	void (*destroy)(struct call *call);
-	uint32_t (*states)(const struct call *call); /* of the sagas that it is for, as bits */
-	void (*redraw)(struct call *call);           /* it may be met by a fault after all; NULL: never */
+	void (*reply)(struct sent *call); /* gives the caller its answer as it stands, or doubt */
+	void (*destroy)(struct sent *call);
+	uint32_t (*states)(const struct sent *call); /* of the sagas that it is for, as bits */
+	void (*redraw)(struct sent *call);           /* it may be met by a fault after all; NULL: never */
 };
 
 /* "doubt"; never NULL. */
 const char *verdict_name(enum verdict verdict);
 
 /* Puts the call into the daemon's list and numbers it. */
-void call_begin(struct call *call, struct daemon *daemon);
+void call_begin(struct sent *call, struct daemon *daemon);
 
 /* Frees the call when it is answered and nothing is queued for it any more. */
-void call_release(struct call *call);
+void call_release(struct sent *call);
 
 /* Answers it, unless its daemon is dead. */
-void call_finish(struct call *call);
+void call_finish(struct sent *call);
 
 /* The worst moment for a fault. What is late (its answer was given, a time-out) comes now; what is on its way may be
  * met by a fault of its own. */
-void call_worsen(struct call *call);
+void call_worsen(struct sent *call);
 
 /* The daemon dies. What is beyond `last_action` was never sent. The answer never comes; the effect may. */
-void call_orphan(struct call *call, uint64_t last_action);
+void call_orphan(struct sent *call, uint64_t last_action);
 
 /* At the end of a run: nothing more may happen, the dead engine gets its memory back. */
-void call_bury(struct call *call);
+void call_bury(struct sent *call);
 
 #endif

@@ -215,7 +215,7 @@ static void worsen_calls(struct sim *sim, const struct daemon *daemon)
 	const struct list *it;
 
 	for (it = daemon->calls.next; it != &daemon->calls; it = it->next) {
-		struct call *call = (struct call *)(uintptr_t)it; /* its first member */
+		struct sent *call = (struct sent *)(uintptr_t)it; /* its first member */
 
 		if ((call->arrival.slot != 0 || call->again.slot != 0) && (call->states(call) & worst) != 0 &&
 		    world_chance(&sim->world, 300))

@@ -300,7 +300,7 @@ void daemon_crash(struct daemon *daemon)
 	world_cancel(world, &daemon->wake);
 	world_cancel(world, &daemon->death);
 	list_each (it, tmp, &daemon->calls)
-		call_orphan(container_of(it, struct call, node), last);
+		call_orphan(container_of(it, struct sent, node), last);
 	journal_port_crash(&daemon->journal, last);
 }
 
@@ -310,7 +310,7 @@ void daemon_bury(struct daemon *daemon)
 
 	daemon_crash(daemon);
 	list_each (it, tmp, &daemon->calls)
-		call_bury(container_of(it, struct call, node));
+		call_bury(container_of(it, struct sent, node));
 	journal_port_bury(&daemon->journal);
 	engine_destroy(daemon->engine);
 	states_forget(daemon);
@@ -323,7 +323,7 @@ static bool has_effects_ahead(const struct daemon *daemon)
 	const struct list *it;
 
 	for (it = daemon->calls.next; it != &daemon->calls; it = it->next) {
-		const struct call *call = (const struct call *)(const void *)it; /* its first member */
+		const struct sent *call = (const struct sent *)(const void *)it; /* its first member */
 
 		if (call->arrival.slot != 0 || call->again.slot != 0 || call->answer.slot != 0)
 			return true;

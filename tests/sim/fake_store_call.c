@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void store_call_destroy(struct call *base)
+static void store_call_destroy(struct sent *base)
 {
 	struct store_call *call = store_call_of(base);
 
@@ -49,7 +49,7 @@ static void check_lent(struct store_call *call, const struct leg_write *lent, co
 			      trace_id(&copy->saga));
 }
 
-static void store_call_reply(struct call *base)
+static void store_call_reply(struct sent *base)
 {
 	struct store_call *call = store_call_of(base);
 	struct store_req *req = call->req;

@@ -6,7 +6,7 @@
 #include "sim.h"
 
 struct store_call {
-	struct call call;
+	struct sent call;
 	struct store_port *port;
 	struct store_req *req; /* the engine's, until the answer */
 	struct write_copy *writes;
@@ -19,7 +19,7 @@ struct store_call {
 	const char *text; /* of the error */
 };
 
-static inline struct store_call *store_call_of(struct call *call)
+static inline struct store_call *store_call_of(struct sent *call)
 {
 	return container_of(call, struct store_call, call);
 }
@@ -29,10 +29,10 @@ static inline struct sim *store_call_sim(const struct store_call *call)
 	return call->port->server->sim;
 }
 
-/* For struct call. */
-uint32_t store_call_states(const struct call *base);
+/* For struct sent. */
+uint32_t store_call_states(const struct sent *base);
 
-void store_call_redraw(struct call *base);
+void store_call_redraw(struct sent *base);
 
 /* Draws what will become of a call that was just made, and sends it on its way. */
 void store_call_plan(struct store_call *call, uint64_t timeout_ns);

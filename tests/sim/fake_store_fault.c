@@ -27,7 +27,7 @@ static void answer_soon(struct store_call *call)
 
 static void on_answer(struct event *event)
 {
-	struct call *call = container_of(event, struct call, answer);
+	struct sent *call = container_of(event, struct sent, answer);
 
 	call_finish(call);
 	call_release(call);
@@ -41,7 +41,7 @@ static bool is_poison(const struct store_call *call, uint32_t i, enum poison kin
 	return write->op == LEG_APPLY && write->mark.kind == kind && write->mark.store == call->port->server->number;
 }
 
-uint32_t store_call_states(const struct call *base)
+uint32_t store_call_states(const struct sent *base)
 {
 	const struct store_call *call = (const struct store_call *)(const void *)base; /* its first member */
 	uint32_t states = 0;
@@ -423,7 +423,7 @@ static bool arrive_at_ill_server(struct store_call *call)
 
 static void on_arrival(struct event *event)
 {
-	struct store_call *call = store_call_of(container_of(event, struct call, arrival));
+	struct store_call *call = store_call_of(container_of(event, struct sent, arrival));
 
 	sim_store_expire(call->port->server);
 	if (store_call_sim(call)->world.now_ns < call->port->half_open_ns) {
@@ -465,7 +465,7 @@ static void arrive_again(struct store_call *call)
 
 static void on_again(struct event *event)
 {
-	struct store_call *call = store_call_of(container_of(event, struct call, again));
+	struct store_call *call = store_call_of(container_of(event, struct sent, again));
 	struct sim_store *server = call->port->server;
 
 	if (is_well(server)) {
@@ -498,7 +498,7 @@ static enum fault draw_fault(struct sim *sim)
 	return FAULT_KINDS;
 }
 
-void store_call_redraw(struct call *base)
+void store_call_redraw(struct sent *base)
 {
 	struct store_call *call = store_call_of(base);
 	struct world *world = &store_call_sim(call)->world;

@@ -15,7 +15,7 @@ static void will_say(struct truth_call *call, enum verdict verdict, const char *
 
 void truth_call_on_answer(struct event *event)
 {
-	struct call *call = container_of(event, struct call, answer);
+	struct sent *call = container_of(event, struct sent, answer);
 
 	call_finish(call);
 	call_release(call);
@@ -365,7 +365,7 @@ static bool arrive(struct truth_call *call)
 
 void truth_call_on_arrival(struct event *event)
 {
-	struct truth_call *call = truth_call_of(container_of(event, struct call, arrival));
+	struct truth_call *call = truth_call_of(container_of(event, struct sent, arrival));
 
 	/* What was answered in the meantime (with doubt) has lent us nothing any more; only a pivot was copied. The
 	 * same of a dead daemon's request: what arrives then is a pivot, or of no consequence. */
@@ -380,7 +380,7 @@ void truth_call_on_arrival(struct event *event)
 /* A transaction that ran on commits. */
 void truth_call_on_again(struct event *event)
 {
-	struct truth_call *call = truth_call_of(container_of(event, struct call, again));
+	struct truth_call *call = truth_call_of(container_of(event, struct sent, again));
 
 	list_remove(&call->node);
 	if (call->epoch == call->port->server->epoch) {

@@ -8,7 +8,7 @@
 enum truth_kind { TRUTH_READ, TRUTH_PIVOT, TRUTH_SETTLE, TRUTH_PAY, TRUTH_PRUNE, TRUTH_DEBTS, TRUTH_CLAIM, TRUTH_PING };
 
 struct truth_call {
-	struct call call;
+	struct sent call;
 	struct list node; /* in `running` while it may commit after its answer */
 	struct truth_port *port;
 	enum truth_kind kind;
@@ -42,7 +42,7 @@ struct truth_call {
 	const char *text;
 };
 
-static inline struct truth_call *truth_call_of(struct call *call)
+static inline struct truth_call *truth_call_of(struct sent *call)
 {
 	return container_of(call, struct truth_call, call);
 }
@@ -59,10 +59,10 @@ const char *truth_kind_name(enum truth_kind kind);
  * none. */
 uint32_t truth_call_count_out(struct truth_port *port, enum truth_kind kind, int change);
 
-/* For struct call. */
-uint32_t truth_call_states(const struct call *base);
-void truth_call_reply(struct call *base);
-void truth_call_destroy(struct call *base);
+/* For struct sent. */
+uint32_t truth_call_states(const struct sent *base);
+void truth_call_reply(struct sent *base);
+void truth_call_destroy(struct sent *base);
 
 /* For its events. */
 void truth_call_on_answer(struct event *event);

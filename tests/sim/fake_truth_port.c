@@ -66,7 +66,7 @@ static struct truth_call *truth_call_begin(struct truth *truth, enum truth_kind 
 	return call;
 }
 
-uint32_t truth_call_states(const struct call *base)
+uint32_t truth_call_states(const struct sent *base)
 {
 	const struct truth_call *call = (const struct truth_call *)(const void *)base; /* its first member */
 	const struct daemon *daemon = call->call.daemon;

@@ -13,7 +13,7 @@ const char *truth_kind_name(enum truth_kind kind)
 	return kind_names[kind];
 }
 
-void truth_call_destroy(struct call *base)
+void truth_call_destroy(struct sent *base)
 {
 	struct truth_call *call = truth_call_of(base);
 
@@ -132,7 +132,7 @@ uint32_t truth_call_count_out(struct truth_port *port, enum truth_kind kind, int
 	return *count;
 }
 
-void truth_call_reply(struct call *base)
+void truth_call_reply(struct sent *base)
 {
 	struct truth_call *call = truth_call_of(base);
 

@@ -15,15 +15,16 @@
 
 #include <cmocka.h>
 
-#define N_RECORDS  24 /* every third is an accepted job, which brings its bytes */
+#define N_RECORDS  24 /* by turns: an accepted job, which brings its bytes, an intent, and a saga of a client's */
 #define N_AT_ONCE  3
 #define JOB_BYTES  9000 /* more than two pages, so that a transaction takes several writes */
 #define MOST_CALLS 5000
 
 struct record {
 	struct journal_req req;
+	struct journal_flow_req flow; /* every third */
 	struct scene *scene;
-	bool is_done;
+	bool is_done, is_durable;
 };
 
 /* One journal's life with one fault in it. */
@@ -32,7 +33,7 @@ struct scene {
 	char path[96];
 	uv_loop_t loop;
 	struct journal *journal;
-	struct record records[N_RECORDS];
+	struct record records[N_RECORDS + N_AT_ONCE]; /* the last for a look at the file afterwards */
 	uint32_t n_done, n_durable, n_failed;
 	bool has[N_RECORDS]; /* found by load() */
 	bool is_closed;
@@ -94,23 +95,55 @@ static void scene_fini(struct scene *scene)
 	assert_int_equal(uv_loop_close(&scene->loop), 0);
 }
 
-static void on_record(struct journal_req *req)
+static void note_answer(struct record *record, int rc, const struct err *err)
 {
-	struct record *record = container_of(req, struct record, req);
 	struct scene *scene = record->scene;
 
 	assert_false(record->is_done);
 	record->is_done = true;
+	record->is_durable = rc == 0;
 	scene->n_done++;
-	if (req->rc == 0) {
+	if (rc == 0) {
 		assert_int_equal(scene->n_failed, 0); /* failed once: failed for good */
 		scene->n_durable++;
 	} else {
-		assert_non_null(strstr(req->err.text, scene->path));
+		assert_non_null(strstr(err->text, scene->path));
 		scene->n_failed++;
 	}
 	if (scene->n_done % N_AT_ONCE == 0)
 		uv_stop(&scene->loop);
+}
+
+static void on_record(struct journal_req *req)
+{
+	note_answer(container_of(req, struct record, req), req->rc, &req->err);
+}
+
+static void on_flow_record(struct journal_flow_req *req)
+{
+	assert_false(req->is_known);
+	note_answer(container_of(req, struct record, flow), req->rc, &req->err);
+}
+
+static const struct journal_step two_steps[] = {
+	{.step = 0, .state = "starting", .unix_ms = 1},
+	{.step = 1, .state = "starting", .unix_ms = 1},
+};
+
+static void submit_flow(struct scene *scene, uint32_t number)
+{
+	struct record *record = &scene->records[number];
+
+	record->flow = (struct journal_flow_req){.is_begin = true,
+						 .flow = saga_of(number),
+						 .state = "running",
+						 .spec_json = str_of("{}"),
+						 .began_unix_ms = number + 1,
+						 .steps = two_steps,
+						 .n_steps = 2,
+						 .unix_ms = number + 1,
+						 .done = on_flow_record};
+	scene->journal->ops->flow(scene->journal, &record->flow);
 }
 
 static void submit(struct scene *scene, uint32_t number)
@@ -119,6 +152,10 @@ static void submit(struct scene *scene, uint32_t number)
 	bool is_job = number % 3 == 0;
 
 	record->scene = scene;
+	if (number % 3 == 2) {
+		submit_flow(scene, number);
+		return;
+	}
 	record->req = (struct journal_req){.op = is_job ? JOURNAL_ACCEPT : JOURNAL_INTENT,
 					   .saga = saga_of(number),
 					   .document_id = str_of("a document"),
@@ -161,6 +198,13 @@ static int on_job(void *arg, const struct journal_job *found)
 	return 0;
 }
 
+static int on_flow(void *arg, const struct journal_flow *found)
+{
+	assert_int_equal(found->n_steps, 2); /* whole or not at all */
+	note_found(arg, &found->id);
+	return 0;
+}
+
 /* On a good disk again: all that was durable is there, and the journal takes records. */
 static void check_file(struct scene *scene)
 {
@@ -168,14 +212,13 @@ static void check_file(struct scene *scene)
 
 	assert_int_equal(scene_open(scene), 0);
 	assert_int_equal(scene->journal->ops->load(scene->journal, on_intent, on_job, scene, &err), 0);
+	assert_int_equal(scene->journal->ops->load_flows(scene->journal, on_flow, scene, &err), 0);
 	for (uint32_t i = 0; i < N_RECORDS; i++)
-		if (scene->records[i].is_done && scene->records[i].req.rc == 0 && !scene->has[i])
+		if (scene->records[i].is_done && scene->records[i].is_durable && !scene->has[i])
 			fail_msg("record %u was answered as durable and is gone", i);
 	scene->n_done = scene->n_failed = 0;
-	for (uint32_t i = 0; i < N_AT_ONCE; i++) {
-		scene->records[i].is_done = false;
-		submit(scene, i);
-	}
+	for (uint32_t i = 0; i < N_AT_ONCE; i++)
+		submit(scene, N_RECORDS + i);
 	(void)uv_run(&scene->loop, UV_RUN_DEFAULT);
 	assert_int_equal(scene->n_failed, 0);
 	scene_close(scene);
