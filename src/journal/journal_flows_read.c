@@ -43,7 +43,9 @@ static int gather_step(struct gathered *gathered, const char *path, sqlite3_stmt
 	int64_t step = sqlite3_column_int64(row, 0);
 	uint32_t n = gathered->flow.n_steps;
 
-	if (n == JOURNAL_STEPS_MAX || step < 0 || step >= JOURNAL_STEPS_MAX)
+	/* In an intact file they ascend; an index of a damaged one may say anything. */
+	if (n == JOURNAL_STEPS_MAX || step < 0 || step >= JOURNAL_STEPS_MAX ||
+	    (n > 0 && step <= (int64_t)gathered->steps[n - 1].step.step))
 		return err_set(err, -EINVAL, "journal %s: damaged: a saga has a step %lld", path, (long long)step);
 	gathered->flow.n_steps++;
 	gathered->steps[n] = (struct gathered_step){
