@@ -4,6 +4,8 @@
 #include "feed.h"
 
 #include "journal/journal_db.h"
+#include "journal/journal_flows.h"
+#include "journal/journal_flows_read.h"
 #include "journal/journal_load.h"
 #include "proto/request.h"
 
@@ -167,6 +169,51 @@ static int on_job(void *arg, const struct journal_job *job)
 	return 0;
 }
 
+static void look_at_flow(const struct journal_flow *flow)
+{
+	MUST(flow->state != NULL && flow->code != NULL && flow->n_steps <= JOURNAL_STEPS_MAX);
+	for (uint32_t i = 0; i < flow->n_steps; i++) {
+		const struct journal_step *step = &flow->steps[i];
+
+		MUST(step->step < JOURNAL_STEPS_MAX && (i == 0 || step[-1].step < step->step));
+		MUST(strlen(step->state) + step->result_json.len + step->error.len + step->reason.len < SIZE_MAX);
+	}
+}
+
+static int on_flow(void *arg, const struct journal_flow *flow)
+{
+	look_at_flow(flow);
+	keep_id(arg, &flow->id);
+	return 0;
+}
+
+/* The beginning of a flow, or what has changed since. */
+static int write_flow(struct journal_db *db, const struct uuid *id, uint8_t choice, struct err *err)
+{
+	static const char *const states[] = {"running", "compensating", "committed", "compensated"};
+	const struct journal_step steps[] = {
+		{.step = choice % 3, .state = "done", .n_tries = 1, .result_json = str_of("{}"), .unix_ms = 1},
+		{.step = 63, .state = "starting", .error = str_of("an error"), .unix_ms = 1},
+	};
+	struct journal_flow_req req = {
+		.is_begin = choice % 2 == 0,
+		.flow = *id,
+		.state = states[choice / 2 % ARRAY_LEN(states)],
+		.code = choice % 5 == 0 ? "cancelled" : NULL,
+		.reason = choice % 3 == 0 ? str_of("a reason") : STR_NONE,
+		.uid = 1,
+		.key = choice % 4 == 0 ? str_of("k") : STR_NONE,
+		.spec_json = str_of("{}"),
+		.steps = steps,
+		.n_steps = ARRAY_LEN(steps),
+		.unix_ms = 1,
+	};
+
+	if (req.is_begin)
+		req.flow.bytes[1] ^= (uint8_t)(choice + 1); /* a new one */
+	return journal_flows_record(db, &req, err);
+}
+
 /* All of the journal but its thread, whose turns would make each run another one: batches of one record and of several,
  * with a prune and a commit each, then look-ups. */
 static int write_batch(struct journal_db *db, const struct found *found, uint8_t choice, struct err *err)
@@ -187,6 +234,8 @@ static int write_batch(struct journal_db *db, const struct found *found, uint8_t
 					  .error = "an error",
 					  .unix_ms = 1};
 		rc = journal_db_record(db, &req, err);
+		if (rc == 0)
+			rc = write_flow(db, &found->ids[i], (uint8_t)(choice + i), err);
 	}
 	if (rc == 0)
 		rc = journal_db_prune(db, 2000 + choice, err);
@@ -199,6 +248,33 @@ static void free_rows(struct list *rows)
 
 	while ((node = list_take_first(rows)) != NULL)
 		free(container_of(node, struct journal_resolved_row, node));
+}
+
+static int look_up_flows(struct journal_db *db, const struct found *found, struct err *err)
+{
+	struct journal_flow_list_req list = {.limit = 3, .has_uid = found->n % 2 == 0, .uid = 1};
+	struct list *node;
+	int rc = 0;
+
+	for (uint32_t i = 0; rc == 0 && i < found->n; i++) {
+		struct journal_flow_find_req find = {.flow = found->ids[i]};
+
+		rc = journal_flows_find(db, &find, err);
+		if (find.found != NULL)
+			look_at_flow(find.found);
+		free(find.found);
+	}
+	list_init(&list.rows);
+	if (rc == 0)
+		rc = journal_flows_list(db, &list, err);
+	while ((node = list_take_first(&list.rows)) != NULL) {
+		struct journal_flow_row *row = container_of(node, struct journal_flow_row, node);
+
+		MUST(memchr(row->state, '\0', sizeof(row->state)) != NULL);
+		MUST(memchr(row->code, '\0', sizeof(row->code)) != NULL);
+		free(row);
+	}
+	return rc;
 }
 
 static int look_up(struct journal_db *db, const struct found *found, struct err *err)
@@ -217,7 +293,7 @@ static int look_up(struct journal_db *db, const struct found *found, struct err 
 	if (rc == 0)
 		rc = journal_db_list_resolved(db, &list, err);
 	free_rows(&list.rows);
-	return rc;
+	return rc == 0 ? look_up_flows(db, found, err) : rc;
 }
 
 static int use(struct journal_db *db, const struct found *found, uint8_t choice, struct err *err)
@@ -239,6 +315,8 @@ static void open_and_use(uint8_t choice)
 
 	if (rc == 0)
 		rc = journal_load(path, on_intent, on_job, &found, &err);
+	if (rc == 0)
+		rc = journal_flows_load(path, on_flow, &found, &err);
 	if (rc == 0)
 		rc = use(&db, &found, choice, &err);
 	MUST(rc == 0 || strncmp(err.text, "journal ", 8) == 0);
@@ -327,7 +405,7 @@ static void make_wal(struct feed *feed)
 
 static void bind_any(sqlite3_stmt *statement, int at, struct feed *feed)
 {
-	static const char *const words[] = {"waiting", "done", "failed", "00000000-0000-7000-8000-000000000001",
+	static const char *const words[] = {"waiting", "done", "failed", "running", "00000000-0000-7000-8000-000000000001",
 					    "{\"id\":\"d\",\"wait\":\"accepted\"}"};
 	struct str bytes;
 
@@ -389,7 +467,7 @@ static int n_columns_of(sqlite3 *db, const char *table)
 /* The template with rows of any values. */
 static void make_rows(struct feed *feed)
 {
-	static const char *const tables[] = {"about", "intents", "jobs", "deaths", "resolved"};
+	static const char *const tables[] = {"about", "intents", "jobs", "deaths", "resolved", "sagas", "saga_steps"};
 	sqlite3 *db;
 
 	write_file(path, template, template_len);
