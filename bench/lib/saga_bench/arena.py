@@ -149,11 +149,13 @@ class Arena:
         return {"documents": n, **{name: sum(len(d.get(key, [])) for d in picked) for name, key in (
             ("chunks", "chunks"), ("mentions", "entities"), ("relationships", "relationships"))}}
 
-    def limit(self, limit: Limit, n: int) -> tuple[float, dict[str, float]]:
-        before = self.count()
+    def limit(self, limit: Limit, n: int) -> dict[str, Any]:
+        """Documents a second, all stores at once; the same and CPU seconds by store."""
+        before, cpu_s = self.count(), self.cpu_s()
         rate, by_store = limit.together(n)
+        cpu_s = self.cpu_s_since(cpu_s)
         self.check("limit", before, self.sizes(limit.documents, n))
-        return rate, by_store
+        return {"rate": rate, "by_store": by_store, "cpu_s": cpu_s}
 
     def alone(self, limit: Limit, store: str, n: int, **tries: tuple[int, ...]) -> float:
         """Tunes one store; returns its best rate."""
@@ -184,9 +186,9 @@ class Arena:
         is_counted = prefix is None and not may_fail
         before, metrics = self.count() if is_counted else {}, self.metrics()
         with machine.Memory(self.pid) as memory:
-            daemon_s, stores_s = machine.cpu_s(self.pid), self.stores_cpu_s()
+            cpu_s = self.cpu_s()
             done = subprocess.run(command, capture_output=True, text=True, check=False)
-            daemon_s, stores_s = machine.cpu_s(self.pid) - daemon_s, self.stores_cpu_s() - stores_s
+            cpu_s = self.cpu_s_since(cpu_s)
         report = json.loads(done.stdout) if done.stdout else {}
         if not report or (done.returncode != 0 and not may_fail):
             raise WrongCount(f"sagabench ended with {done.returncode}: {done.stderr.strip()} {done.stdout[:500]}")
@@ -194,8 +196,8 @@ class Arena:
             self.daemon.settle(120)
         if is_counted:
             self.check("sagad", before, report["expected"])
-        return {**report, "daemon_cpu_s": daemon_s, "stores_cpu_s": stores_s, "memory_bytes": memory.highest_bytes,
-                "memory_growth": memory.growth(), "stores": self._per_store(metrics, self.metrics())}
+        return {**report, "cpu_s": cpu_s, "memory_bytes": memory.highest_bytes, "memory_growth": memory.growth(),
+                "stores": self._per_store(metrics, self.metrics())}
 
     def metrics(self) -> dict[str, float]:
         return Operations(self.daemon).metrics()
@@ -217,8 +219,13 @@ class Arena:
                 "retries": more("sagad_store_retries_total", store)}
         return found
 
-    def stores_cpu_s(self) -> float:
-        return sum(machine.cpu_s(self.stores[key].state()["pid"]) for key in STORE_NAMES.values())
+    def cpu_s(self) -> dict[str, float]:
+        """By store with all its processes, of the daemon, and of the client programs that have ended."""
+        return {**{name: machine.cpu_s(self.stores[key].state()["pid"]) for name, key in STORE_NAMES.items()},
+                "sagad": machine.cpu_s(self.pid), "client": machine.children_cpu_s()}
+
+    def cpu_s_since(self, before: dict[str, float]) -> dict[str, float]:
+        return {name: seconds - before[name] for name, seconds in self.cpu_s().items()}
 
     def warm_up(self, documents: list[dict], workload: Workload, seconds: float) -> None:
         """Figures before Neo4j's compiler has settled are not the machine's."""

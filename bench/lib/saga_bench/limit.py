@@ -27,13 +27,13 @@ def main() -> None:
             arena.alone(limit, store, n // 8)
             for setting, rate in sorted(limit.alone_rates[store].items(), key=lambda item: -item[1])[:3]:
                 print(f"{store:<12}{rate:9,.0f}   {setting}", flush=True)
-        limit.tune_together(n // 2, lambda some: arena.limit(limit, some)[0])
+        limit.tune_together(n // 2, lambda some: arena.limit(limit, some)["rate"])
         for name, rate in limit.joint_rates.items():
             print(f"{'all at once':<12}{rate:9,.0f}   connections: {name}")
         for _ in range(arguments.rounds):
-            rate, by_store = arena.limit(limit, n)
-            each = ", ".join(f"{store} {its:,.0f}" for store, its in by_store.items())
-            print(f"{'all at once':<12}{rate:9,.0f}   {each}", flush=True)
+            found = arena.limit(limit, n)
+            each = ", ".join(f"{store} {its:,.0f}" for store, its in found["by_store"].items())
+            print(f"{'all at once':<12}{found['rate']:9,.0f}   {each}", flush=True)
 
 
 if __name__ == "__main__":

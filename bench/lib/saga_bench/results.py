@@ -84,7 +84,7 @@ class Results:
             verdict = "met" if goal.is_met(row["value"]) else "**not reached**"
             lines.append(f"| {goal.what} | {goal.text()} | {row['value']:,.2f} | {_spread(row['spread'])} | {verdict} "
                          f"| {row['commit']} |")
-        return "\n".join([*lines, "", *_rates(kept), *_requests(kept), *_machine(kept["about"])]) + "\n"
+        return "\n".join([*lines, "", *_rates(kept), *_cpu(kept), *_requests(kept), *_machine(kept["about"])]) + "\n"
 
     def write_page(self, page: Path = PAGE) -> None:
         """Put what is kept between the marks of docs/performance.md."""
@@ -134,6 +134,20 @@ def _requests(kept: dict[str, Any]) -> list[str]:
         lines.append(f"| {name} | " + " | ".join(
             f"{statistics.median(found['requests_per_document'][store] for found in rounds):.2f}"
             for store in ("postgresql", "qdrant", "neo4j", "redis")) + " |")
+    return [*lines, ""]
+
+
+def _cpu(kept: dict[str, Any]) -> list[str]:
+    """Where the processors' time goes: what the limit's stores need, and what sagad and its stores do."""
+    rounds = [found for found in kept["workloads"].get("standard", {}).get("rounds", []) if "limit_cpu_us" in found]
+    if not rounds:
+        return []
+    names = ("postgresql", "qdrant", "neo4j", "redis", "sagad", "client")
+    lines = ["| CPU us for one document of the first row | PostgreSQL | Qdrant | Neo4j | Redis | sagad | load |",
+             "|---|---|---|---|---|---|---|"]
+    for name, key in (("limit", "limit_cpu_us"), ("sagad", "sagad_cpu_us")):
+        lines.append(f"| {name} | " + " | ".join(
+            f"{statistics.median(found[key][each] for found in rounds):,.0f}" for each in names) + " |")
     return [*lines, ""]
 
 

@@ -54,6 +54,10 @@ TINY = Scale(rounds=1, seconds=2, limit_documents=60, tune_documents=20, baselin
              warmup=0.5, singles=5, steady_seconds=1, batches=(10,), depth=2)
 
 
+def _us_each(cpu_s: dict[str, float], n_documents: int) -> dict[str, float]:
+    return {name: 1e6 * seconds / n_documents for name, seconds in cpu_s.items()}
+
+
 class Throughput:
     """Limit, baseline and sagad on one workload."""
 
@@ -74,7 +78,7 @@ class Throughput:
         for store in STORES:
             rate = arena.alone(self.limit, store, self.n_tune, batches=self.scale.batches)
             arena.say(f"  {store} alone: {rate:,.0f} docs/s with {self.limit.settings[store]}")
-        self.limit.tune_together(self.n_limit // 2, lambda n: arena.limit(self.limit, n)[0])
+        self.limit.tune_together(self.n_limit // 2, lambda n: arena.limit(self.limit, n)["rate"])
         arena.say("  together: " + ", ".join(f"{name} {rate:,.0f}" for name, rate in self.limit.joint_rates.items()))
         if self.baseline:
             n = self.scale.baseline_documents // 2
@@ -88,15 +92,16 @@ class Throughput:
     def _take(self, what: str) -> dict[str, Any]:
         arena, scale = self.arena, self.scale
         if what == "limit":
-            rate, by_store = arena.limit(self.limit, self.n_limit)
-            return {"limit": rate, "limit_by_store": by_store}
+            found = arena.limit(self.limit, self.n_limit)
+            return {"limit": found["rate"], "limit_by_store": found["by_store"],
+                    "limit_cpu_us": _us_each(found["cpu_s"], self.n_limit)}
         if what == "baseline":
             return {"baseline": arena.baseline(self.baseline, scale.baseline_documents, self.n_tasks)[0]}
         report = arena.sagad(self.workload, *scale.closed, *scale.timed)
         n = report["expected"]["documents"]
-        return {"sagad": report["per_second"], "cpu_us": 1e6 * report["daemon_cpu_s"] / n,
-                "stores_cpu_us": 1e6 * report["stores_cpu_s"] / n,
-                "cpu_share": 100 * report["daemon_cpu_s"] / report["stores_cpu_s"],
+        cpu_us = _us_each(report["cpu_s"], n)
+        return {"sagad": report["per_second"], "sagad_cpu_us": cpu_us, "cpu_us": cpu_us["sagad"],
+                "cpu_share": 100 * cpu_us["sagad"] / sum(cpu_us[store] for store in STORES),
                 "memory_bytes": report["memory_bytes"], "latency_ms": report["latency_ms"],
                 "requests_per_document": {store: more["requests"] / n for store, more in report["stores"].items()},
                 "batch": {store: more["batch"] for store, more in report["stores"].items()}}
@@ -135,7 +140,7 @@ class Throughput:
 
 def standard(measured: Throughput) -> dict[str, Found]:
     return {"limit": measured.ratio("limit"), "baseline": measured.ratio("baseline"),
-            "cpu_us": Found.of(measured.values("cpu_us"), of_the_stores=measured.values("stores_cpu_us")),
+            "cpu_us": Found.of(measured.values("cpu_us")),
             "cpu_share": Found.of(measured.values("cpu_share"))}
 
 

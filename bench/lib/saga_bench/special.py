@@ -97,19 +97,20 @@ def steady(arena: Arena, scale: Scale) -> dict[str, Found]:
             "steady_p90": Found(report["latency_ms"]["p90"]), "steady_growth": Found(report["memory_growth"])}
 
 
+def _forget(arena: Arena) -> None:
+    with sqlite3.connect(arena.daemon.journal) as journal:
+        journal.execute("DELETE FROM jobs")
+    journal.close()
+
+
 def _fill(arena: Arena) -> None:
     """As many accepted jobs that have ended as OUTCOMES says, in the stopped daemon's journal."""
+    _forget(arena)
     now = time.time_ns() // 1_000_000
     rows = ((str(uuid.UUID(int=n)), f"old/{n}", str(uuid.UUID(int=n + OUTCOMES)), now, now) for n in range(OUTCOMES))
     with sqlite3.connect(arena.daemon.journal) as journal:
         journal.executemany("INSERT INTO jobs (id, document_id, is_delete, state, made, accepted_ms, ended_ms)"
                             " VALUES (?, ?, 0, 'done', ?, ?, ?)", rows)
-    journal.close()
-
-
-def _forget(arena: Arena) -> None:
-    with sqlite3.connect(arena.daemon.journal) as journal:
-        journal.execute("DELETE FROM jobs")
     journal.close()
 
 
@@ -121,16 +122,18 @@ def _remembered(arena: Arena) -> int:
 
 
 def journal(arena: Arena, scale: Scale) -> dict[str, Found]:
-    """The same journal empty and full, in turns."""
+    """The same journal empty and full, in turns; the stores grow meanwhile, so neither is always the second."""
     ratios, starts, kept = [], [], OUTCOMES
-    for _ in range(scale.rounds):
-        arena.restart(lambda: _forget(arena))
-        empty = _closed(arena, scale)
-        starts.append(arena.restart(lambda: _fill(arena)))
-        full = _closed(arena, scale)
-        kept = min(kept, _remembered(arena))
-        ratios.append(full["per_second"] / empty["per_second"])
-        arena.say(f"  empty {empty['per_second']:.0f}, full {full['per_second']:.0f} docs/s, start {starts[-1]:.2f} s")
+    for number in range(scale.rounds):
+        rates = {}
+        for is_full in (False, True) if number % 2 == 0 else (True, False):
+            took_s = arena.restart(lambda: _fill(arena) if is_full else _forget(arena))
+            rates[is_full] = _closed(arena, scale)["per_second"]
+            if is_full:
+                starts.append(took_s)
+                kept = min(kept, _remembered(arena))
+        ratios.append(rates[True] / rates[False])
+        arena.say(f"  empty {rates[False]:.0f}, full {rates[True]:.0f} docs/s, start {starts[-1]:.2f} s")
     arena.restart(lambda: _forget(arena))
     return {"journal": Found.of(ratios, remembered_at_the_end=kept), "journal_start": Found.of(starts)}
 
