@@ -34,8 +34,8 @@ _sagactl() {
 	elif [[ $command == log-level ]]; then
 		COMPREPLY=($(compgen -W "debug info warn error" -- "$current"))
 	elif [[ $command == sagas ]]; then
-		COMPREPLY=($(compgen -W "list show retry resolve" -- "$current"))
-	elif [[ $command == put || $command == load ]]; then
+		COMPREPLY=($(compgen -W "list show retry resolve cancel" -- "$current"))
+	elif [[ $command == put || $command == run || $command == load ]]; then
 		COMPREPLY=($(compgen -f -- "$current"))
 	fi
 }

@@ -1,5 +1,5 @@
-/* What operators see and do. A step is resolved when no call of it is out any more, and the operator has the answer when
- * the journal has the reason. */
+/* What operators see and do. A step is resolved when no call of it is out any more, and the operator has the answer
+ * when the journal has the reason. */
 #include "flow_run.h"
 
 #include <stdlib.h>
@@ -51,7 +51,9 @@ struct work_row flow_care_row(const struct flow_run *run)
 	struct work_row row = {
 		.id = run->id,
 		.kind = WORK_STEPS,
-		.state = flow_parked(&run->flow) != 0 ? WORK_PARKED : WORK_RUNNING,
+		.state = flow_parked(&run->flow) != 0           ? WORK_PARKED
+			 : run->flow.state == FLOW_COMPENSATING ? WORK_COMPENSATING
+								: WORK_RUNNING,
 		.op = "run",
 		.step = flow_state_name(run->flow.state),
 		.document_id = STR_NONE,

@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define BIT(i)         ((uint32_t)1 << (i))
-#define ROSTER_DEFAULT (BIT(WORK_RUNNING) | BIT(WORK_IN_DOUBT) | BIT(WORK_WAITING) | BIT(WORK_OWED) | BIT(WORK_PARKED))
+#define BIT(i) ((uint32_t)1 << (i))
+#define ROSTER_DEFAULT                                                                                                 \
+	(BIT(WORK_RUNNING) | BIT(WORK_IN_DOUBT) | BIT(WORK_WAITING) | BIT(WORK_OWED) | BIT(WORK_PARKED) |              \
+	 BIT(WORK_COMPENSATING))
 
 /* The part of a place below an errand's number: 0, or a store and 1. */
 #define ROSTER_STORE_BITS 4

@@ -349,6 +349,15 @@ uid_t peer_uid(const struct peer *peer)
 	return peer->who.uid;
 }
 
+bool peer_is_allowed(const struct peer *peer, const struct server_access *access)
+{
+	uv_os_fd_t fd;
+
+	if (peer->server == NULL || uv_fileno((const uv_handle_t *)&peer->pipe, &fd) != 0)
+		return false;
+	return access_is_allowed(access, fd, &peer->who);
+}
+
 pid_t peer_pid(const struct peer *peer)
 {
 	return peer->who.pid;

@@ -121,6 +121,9 @@ bool peer_is_gone(const struct peer *peer);
 uint64_t *peer_number(struct peer *peer);
 
 uid_t peer_uid(const struct peer *peer);
+/* Is its user among these? False for a client that is gone. */
+bool peer_is_allowed(const struct peer *peer, const struct server_access *access);
+
 pid_t peer_pid(const struct peer *peer); /* 0: unknown; a pid may have been reused since */
 
 #endif

@@ -1,6 +1,6 @@
 /* Answers as text. Every message is built by yyjson, so nothing that a store or a client sent can break out of its
  * string; bytes that are no UTF-8 are replaced first. */
-#include "reply.h"
+#include "reply_build.h"
 
 #include "utf8.h"
 
@@ -9,15 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One answer while it is built. A failed allocation makes a NULL value, which reply_finish() notices. */
-struct reply {
-	yyjson_mut_doc *doc;
-	yyjson_mut_val *root;
-	bool is_failed;
-};
-
 /* A string value of the answer's own; bytes outside of UTF-8 become '?'. */
-static yyjson_mut_val *reply_str(struct reply *reply, struct str text)
+yyjson_mut_val *reply_str(struct reply *reply, struct str text)
 {
 	char *clean = malloc(text.len + 1);
 	yyjson_mut_val *val;
@@ -34,39 +27,39 @@ static yyjson_mut_val *reply_str(struct reply *reply, struct str text)
 	return val;
 }
 
-static void reply_note(struct reply *reply, bool is_done)
+void reply_note(struct reply *reply, bool is_done)
 {
 	if (!is_done)
 		reply->is_failed = true;
 }
 
 /* Keys are static texts. */
-static void reply_add(struct reply *reply, yyjson_mut_val *object, const char *key, yyjson_mut_val *val)
+void reply_add(struct reply *reply, yyjson_mut_val *object, const char *key, yyjson_mut_val *val)
 {
 	reply_note(reply, yyjson_mut_obj_add_val(reply->doc, object, key, val));
 }
 
-static void reply_add_text(struct reply *reply, yyjson_mut_val *object, const char *key, const char *text)
+void reply_add_text(struct reply *reply, yyjson_mut_val *object, const char *key, const char *text)
 {
 	reply_add(reply, object, key, reply_str(reply, str_of(text)));
 }
 
-static void reply_add_str(struct reply *reply, yyjson_mut_val *object, const char *key, struct str text)
+void reply_add_str(struct reply *reply, yyjson_mut_val *object, const char *key, struct str text)
 {
 	reply_add(reply, object, key, reply_str(reply, text));
 }
 
-static void reply_add_number(struct reply *reply, yyjson_mut_val *object, const char *key, uint64_t number)
+void reply_add_number(struct reply *reply, yyjson_mut_val *object, const char *key, uint64_t number)
 {
 	reply_note(reply, yyjson_mut_obj_add_uint(reply->doc, object, key, number));
 }
 
-static void reply_add_bool(struct reply *reply, yyjson_mut_val *object, const char *key, bool value)
+void reply_add_bool(struct reply *reply, yyjson_mut_val *object, const char *key, bool value)
 {
 	reply_note(reply, yyjson_mut_obj_add_bool(reply->doc, object, key, value));
 }
 
-static void reply_add_uuid(struct reply *reply, yyjson_mut_val *object, const char *key, const struct uuid *uuid)
+void reply_add_uuid(struct reply *reply, yyjson_mut_val *object, const char *key, const struct uuid *uuid)
 {
 	char text[UUID_TEXT_BYTES];
 
@@ -74,7 +67,7 @@ static void reply_add_uuid(struct reply *reply, yyjson_mut_val *object, const ch
 	reply_add_text(reply, object, key, text);
 }
 
-static yyjson_mut_val *reply_add_object(struct reply *reply, yyjson_mut_val *object, const char *key)
+yyjson_mut_val *reply_add_object(struct reply *reply, yyjson_mut_val *object, const char *key)
 {
 	yyjson_mut_val *made = yyjson_mut_obj(reply->doc);
 
@@ -82,7 +75,7 @@ static yyjson_mut_val *reply_add_object(struct reply *reply, yyjson_mut_val *obj
 	return made;
 }
 
-static yyjson_mut_val *reply_add_array(struct reply *reply, yyjson_mut_val *object, const char *key)
+yyjson_mut_val *reply_add_array(struct reply *reply, yyjson_mut_val *object, const char *key)
 {
 	yyjson_mut_val *made = yyjson_mut_arr(reply->doc);
 
@@ -90,7 +83,7 @@ static yyjson_mut_val *reply_add_array(struct reply *reply, yyjson_mut_val *obje
 	return made;
 }
 
-static yyjson_mut_val *reply_append_object(struct reply *reply, yyjson_mut_val *array)
+yyjson_mut_val *reply_append_object(struct reply *reply, yyjson_mut_val *array)
 {
 	yyjson_mut_val *made = yyjson_mut_obj(reply->doc);
 
@@ -98,7 +91,7 @@ static yyjson_mut_val *reply_append_object(struct reply *reply, yyjson_mut_val *
 	return made;
 }
 
-static void reply_init(struct reply *reply, const char *id_json)
+void reply_init(struct reply *reply, const char *id_json)
 {
 	*reply = (struct reply){.doc = yyjson_mut_doc_new(NULL)};
 	reply->root = yyjson_mut_obj(reply->doc);
@@ -107,7 +100,7 @@ static void reply_init(struct reply *reply, const char *id_json)
 }
 
 /* Prints the answer and its newline, or marks the buffer when memory ran out. */
-static void reply_finish(struct reply *reply, struct buf *out)
+void reply_finish(struct reply *reply, struct buf *out)
 {
 	size_t len = 0;
 	char *text = NULL;
@@ -125,7 +118,7 @@ static void reply_finish(struct reply *reply, struct buf *out)
 }
 
 /* `error` with what every error's data has; returns data. */
-static yyjson_mut_val *reply_add_error(struct reply *reply, enum code code, const char *message)
+yyjson_mut_val *reply_add_error(struct reply *reply, enum code code, const char *message)
 {
 	yyjson_mut_val *error = reply_add_object(reply, reply->root, "error"), *data;
 
@@ -313,13 +306,21 @@ void reply_job(struct buf *out, const char *id_json, const struct job_status *st
 	reply_finish(&reply, out);
 }
 
-void reply_error(struct buf *out, const char *id_json, enum code code, const char *message)
+void reply_refusal(struct buf *out, const char *id_json, enum code code, const char *message, uint64_t retry_after_ms)
 {
 	struct reply reply;
+	yyjson_mut_val *data;
 
 	reply_init(&reply, id_json);
-	(void)reply_add_error(&reply, code, message); /* nothing to add to its data */
+	data = reply_add_error(&reply, code, message);
+	if (retry_after_ms > 0)
+		reply_add_number(&reply, data, "retry_after_ms", retry_after_ms);
 	reply_finish(&reply, out);
+}
+
+void reply_error(struct buf *out, const char *id_json, enum code code, const char *message)
+{
+	reply_refusal(out, id_json, code, message, 0);
 }
 
 static void reply_add_limits(struct reply *reply, yyjson_mut_val *result, const struct document_limits *limits,
@@ -498,7 +499,10 @@ void reply_work_row(struct reply_work *work, const struct work_row *row, int64_t
 	reply_add_text(&reply, object, "op", row->op);
 	if (row->step[0] != '\0')
 		reply_add_text(&reply, object, "step", row->step);
-	reply_add_str(&reply, object, "document_id", row->document_id);
+	if (row->kind == WORK_STEPS)
+		reply_add_number(&reply, object, "uid", row->uid);
+	else
+		reply_add_str(&reply, object, "document_id", row->document_id);
 	if (row->store != NULL)
 		reply_add_text(&reply, object, "store", row->store);
 	reply_note(&reply, yyjson_mut_obj_add_sint(reply.doc, object, "since_unix_ms", row->since_unix_ms));
@@ -508,6 +512,25 @@ void reply_work_row(struct reply_work *work, const struct work_row *row, int64_t
 		reply_add_text(&reply, object, "reason", row->reason);
 		reply_add_number(&reply, object, "uid", row->uid);
 	}
+	work->is_failed = reply.is_failed;
+}
+
+void reply_work_ended(struct reply_work *work, const struct reply_ended *row)
+{
+	struct reply reply = reply_of_work(work);
+	yyjson_mut_val *object = reply_append_object(&reply, work->rows);
+
+	reply_add_uuid(&reply, object, "id", &row->id);
+	reply_add_text(&reply, object, "kind", work_kind_name(WORK_STEPS));
+	reply_add_text(&reply, object, "state", row->state);
+	reply_add_text(&reply, object, "op", "run");
+	reply_add_number(&reply, object, "uid", row->uid);
+	reply_note(&reply, yyjson_mut_obj_add_sint(reply.doc, object, "since_unix_ms", row->began_unix_ms));
+	reply_note(&reply, yyjson_mut_obj_add_sint(reply.doc, object, "ended_unix_ms", row->ended_unix_ms));
+	if (row->code[0] != '\0')
+		reply_add_text(&reply, object, "code", row->code);
+	if (row->error[0] != '\0')
+		reply_add_text(&reply, object, "error", row->error);
 	work->is_failed = reply.is_failed;
 }
 

@@ -21,6 +21,9 @@ void reply_job(struct buf *out, const char *id_json, const struct job_status *st
 /* An error without an outcome: forbidden, not ready, ... */
 void reply_error(struct buf *out, const char *id_json, enum code code, const char *message);
 
+/* The same with advice on when to try again; 0: none. */
+void reply_refusal(struct buf *out, const char *id_json, enum code code, const char *message, uint64_t retry_after_ms);
+
 /* The answer to sagad.hello. */
 void reply_hello(struct buf *out, const char *id_json, const char *server_version, const struct document_limits *limits,
 		 size_t max_line_bytes);
@@ -70,6 +73,17 @@ struct reply_work {
 /* Begins a `result` whose rows stand under `name`; texts passed to any of these are borrowed for the call. */
 void reply_work_begin(struct reply_work *work, const char *id_json, const char *name);
 void reply_work_row(struct reply_work *work, const struct work_row *row, int64_t now_unix_ms);
+
+/* A row of kind "steps" that has ended. */
+struct reply_ended {
+	struct uuid id;
+	const char *state; /* "committed", "compensated" */
+	const char *code;  /* "": none */
+	const char *error;
+	uint32_t uid;
+	int64_t began_unix_ms, ended_unix_ms;
+};
+void reply_work_ended(struct reply_work *work, const struct reply_ended *row);
 /* Further members of the result, or (in != NULL) of the object of that name in it. */
 void reply_work_text(struct reply_work *work, const char *in, const char *name, const char *text);
 void reply_work_number(struct reply_work *work, const char *in, const char *name, uint64_t number);

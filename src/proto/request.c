@@ -19,8 +19,10 @@ static const struct {
 	[METHOD_DOCUMENT_STATUS] = {"document.status", false},
 	[METHOD_STORE_LIST] = {"store.list", true},
 	[METHOD_STORE_INIT] = {"store.init", true},
-	[METHOD_SAGA_LIST] = {"saga.list", true},
-	[METHOD_SAGA_GET] = {"saga.get", true},
+	[METHOD_SAGA_RUN] = {"saga.run", false},
+	[METHOD_SAGA_CANCEL] = {"saga.cancel", false},
+	[METHOD_SAGA_LIST] = {"saga.list", false},
+	[METHOD_SAGA_GET] = {"saga.get", false},
 	[METHOD_SAGA_RETRY] = {"saga.retry", true},
 	[METHOD_SAGA_RESOLVE] = {"saga.resolve", true},
 	[METHOD_STATS] = {"sagad.stats", true},
@@ -249,10 +251,15 @@ static int request_read_params(struct reader *reader, yyjson_val *params, struct
 		return options_read_init(reader, params, &draft->init);
 	case METHOD_LOG_LEVEL:
 		return options_read_log_level(reader, params, &draft->log_level);
+	case METHOD_SAGA_RUN:
+		draft->params_json = job_json; /* flow_spec_parse() reads it, when the client may run sagas at all */
+		return 0;
+	case METHOD_SAGA_CANCEL:
+		return work_read_get(reader, params, "saga.cancel", &draft->work);
 	case METHOD_SAGA_LIST:
 		return work_read_list(reader, params, &draft->work);
 	case METHOD_SAGA_GET:
-		return work_read_get(reader, params, &draft->work);
+		return work_read_get(reader, params, "saga.get", &draft->work);
 	case METHOD_SAGA_RETRY:
 		return work_read_retry(reader, params, &draft->order);
 	case METHOD_SAGA_RESOLVE:
@@ -275,7 +282,7 @@ static bool request_needs_params(enum method method)
 {
 	return method == METHOD_DOCUMENT_PUT || method == METHOD_DOCUMENT_DELETE || method == METHOD_DOCUMENT_STATUS ||
 	       method == METHOD_LOG_LEVEL || method == METHOD_SAGA_GET || method == METHOD_SAGA_RETRY ||
-	       method == METHOD_SAGA_RESOLVE;
+	       method == METHOD_SAGA_RESOLVE || method == METHOD_SAGA_RUN || method == METHOD_SAGA_CANCEL;
 }
 
 static int request_read_message(struct reader *reader, struct request *draft)
@@ -327,7 +334,7 @@ static struct request *request_pack(const struct request *draft)
 {
 	size_t n_bytes = sizeof(*draft) + draft->options.idempotency_key.len + draft->document_id.len +
 			 draft->params_json.len + draft->work.store.len + draft->order.store.len +
-			 draft->order.reason.len + 6;
+			 draft->order.step.len + draft->order.reason.len + 7;
 	struct request *made = malloc(n_bytes);
 	char *at = (char *)(made + 1);
 
@@ -339,6 +346,7 @@ static struct request *request_pack(const struct request *draft)
 	made->params_json = request_keep(&at, draft->params_json);
 	made->work.store = request_keep(&at, draft->work.store);
 	made->order.store = request_keep(&at, draft->order.store);
+	made->order.step = request_keep(&at, draft->order.step);
 	made->order.reason = request_keep(&at, draft->order.reason);
 	/* A put's params are the document's own job_json: that one copy serves both. */
 	if (made->document != NULL && made->options.wait == WAIT_ACCEPTED)

@@ -22,10 +22,12 @@ enum method {
 	METHOD_DOCUMENT_PUT,    /* "document.put" */
 	METHOD_DOCUMENT_DELETE, /* "document.delete" */
 	METHOD_DOCUMENT_STATUS, /* "document.status": by `id`, or `job` */
-	METHOD_STORE_LIST,      /* "store.list": administration socket, as all below */
+	METHOD_STORE_LIST,      /* "store.list": administration socket, as all below but four of saga.* */
 	METHOD_STORE_INIT,      /* "store.init" */
-	METHOD_SAGA_LIST,       /* "saga.list": what is open, or what an operator has resolved */
-	METHOD_SAGA_GET,        /* "saga.get": all that is known of one id */
+	METHOD_SAGA_RUN,        /* "saga.run": steps that the client wrote */
+	METHOD_SAGA_CANCEL,     /* "saga.cancel": such a saga is compensated */
+	METHOD_SAGA_LIST,       /* "saga.list": what is open, what has ended; on the job socket the client's own */
+	METHOD_SAGA_GET,        /* "saga.get": all that is known of one id; likewise */
 	METHOD_SAGA_RETRY,      /* "saga.retry": try now */
 	METHOD_SAGA_RESOLVE,    /* "saga.resolve": parked work, or an accepted job, is given up */
 	METHOD_STATS,           /* "sagad.stats": counts of sagas by state, of debts, memory */
@@ -73,9 +75,9 @@ struct request {
 	struct uuid job;          /* STATUS */
 	struct init_options init; /* STORE_INIT */
 	enum log_level log_level; /* LOG_LEVEL */
-	struct work_filter work;  /* SAGA_LIST, SAGA_GET */
+	struct work_filter work;  /* SAGA_LIST, SAGA_GET, SAGA_CANCEL */
 	struct work_order order;  /* SAGA_RETRY, SAGA_RESOLVE */
-	struct str params_json;   /* PUT, DELETE with WAIT_ACCEPTED: for the journal; absent otherwise */
+	struct str params_json;   /* PUT, DELETE with WAIT_ACCEPTED: for the journal; SAGA_RUN; absent otherwise */
 };
 
 /* What is wrong with a line. */

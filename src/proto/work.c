@@ -7,9 +7,15 @@
 const char *work_state_name(enum work_state state)
 {
 	static const char *const names[WORK_STATES] = {
-		[WORK_RUNNING] = "running",   [WORK_IN_DOUBT] = "in_doubt", [WORK_WAITING] = "waiting",
-		[WORK_OWED] = "owed",         [WORK_PARKED] = "parked",     [WORK_LATE] = "late",
+		[WORK_RUNNING] = "running",
+		[WORK_IN_DOUBT] = "in_doubt",
+		[WORK_WAITING] = "waiting",
+		[WORK_OWED] = "owed",
+		[WORK_PARKED] = "parked",
+		[WORK_LATE] = "late",
+		[WORK_COMPENSATING] = "compensating",
 		[WORK_RESOLVED] = "resolved",
+		[WORK_ENDED] = "ended",
 	};
 
 	MUST((unsigned)state < WORK_STATES);

@@ -15,20 +15,22 @@
 #define WORK_REASON_BYTES  512 /* of saga.resolve, without a NUL */
 
 enum work_kind {
-	WORK_DOCUMENT,  /* "document": a document saga under way; its id is the saga's */
-	WORK_JOB,       /* "job": an accepted job that waits in the journal; its id is the job's */
+	WORK_DOCUMENT,   /* "document": a document saga under way; its id is the saga's */
+	WORK_JOB,        /* "job": an accepted job that waits in the journal; its id is the job's */
 	WORK_BACKGROUND, /* "background": what a saga that has ended left to be done at a store; the id is the saga's */
-	WORK_STEPS       /* "steps": a saga that a client wrote itself */
+	WORK_STEPS       /* "steps": a saga that a client wrote; the row is its own, or of a step that is in the way */
 };
 
 enum work_state {
-	WORK_RUNNING,  /* "running" */
-	WORK_IN_DOUBT, /* "in_doubt": PostgreSQL's COMMIT was sent and its answer never came */
-	WORK_WAITING,  /* "waiting": an accepted job */
-	WORK_OWED,     /* "owed": it is being done, or tried again with backoff */
-	WORK_PARKED,   /* "parked": it failed in all its tries; it is tried rarely and waits for an operator */
-	WORK_LATE,     /* "late": done, and done once more when no late write can be on its way any more */
-	WORK_RESOLVED, /* "resolved": an operator has declared it settled; from the journal, never of the engine */
+	WORK_RUNNING,      /* "running" */
+	WORK_IN_DOUBT,     /* "in_doubt": PostgreSQL's COMMIT was sent and its answer never came */
+	WORK_WAITING,      /* "waiting": an accepted job */
+	WORK_OWED,         /* "owed": it is being done, or tried again with backoff */
+	WORK_PARKED,       /* "parked": it failed in all its tries; it is tried rarely and waits for an operator */
+	WORK_LATE,         /* "late": done, and done once more when no late write can be on its way any more */
+	WORK_COMPENSATING, /* "compensating": a saga that a client wrote; its steps are being undone */
+	WORK_RESOLVED,     /* "resolved": an operator has declared it settled; from the journal, never of the engine */
+	WORK_ENDED,        /* "ended": a saga that a client wrote, committed or compensated; likewise */
 	WORK_STATES
 };
 
@@ -45,7 +47,7 @@ struct work_row {
 	int64_t next_try_ms; /* until then; negative: nothing is planned, a request is out or it waits for others */
 	const char *error;   /* the last one, borrowed for the call; "": none */
 	const char *reason;  /* RESOLVED: the operator's */
-	uint32_t uid;        /* RESOLVED: of the operator's process */
+	uint32_t uid;        /* RESOLVED: of the operator's process; STEPS: of the client's */
 };
 
 /* The place of a row in the order of a list: by id, and so by age. All zeroes: before the first. */
@@ -56,12 +58,12 @@ struct work_place {
 
 /* What is asked for. Texts are the request's. */
 struct work_filter {
-	uint32_t states;  /* bit i: enum work_state i; 0: all but LATE and RESOLVED */
+	uint32_t states;  /* bit i: enum work_state i; 0: all but LATE, RESOLVED and ENDED */
 	struct str store; /* absent: any */
 	uint64_t older_than_ms;
 	bool has_id;
 	struct uuid id;
-	bool has_uid; /* only what a client of this uid wrote itself */
+	bool has_uid; /* only the sagas that this user wrote, and nothing else */
 	uint32_t uid;
 	uint32_t limit; /* 1..WORK_LIMIT_MAX */
 	struct work_place after;

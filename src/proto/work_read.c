@@ -45,7 +45,8 @@ static int work_read_state(struct reader *reader, struct member member, uint32_t
 			return 0;
 		}
 	return reader_fault_in(reader, "state", CODE_INVALID_FIELD,
-			       "must be running, in_doubt, waiting, owed, parked, late or resolved");
+			       "must be running, in_doubt, waiting, owed, parked, late, compensating, resolved or "
+			       "ended");
 }
 
 /* "UUID.PART", as saga.list gave it. */
@@ -102,11 +103,11 @@ int work_read_list(struct reader *reader, yyjson_val *params, struct work_filter
 enum { GET_ID, GET_MEMBERS };
 static const char *const get_names[GET_MEMBERS] = {[GET_ID] = "id"};
 
-int work_read_get(struct reader *reader, yyjson_val *params, struct work_filter *out_filter)
+int work_read_get(struct reader *reader, yyjson_val *params, const char *method, struct work_filter *out_filter)
 {
 	struct work_filter made = {.limit = WORK_LIMIT_MAX, .states = UINT32_MAX};
 	struct member members[GET_MEMBERS];
-	int rc = reader_members(reader, params, "saga.get", get_names, GET_MEMBERS, members);
+	int rc = reader_members(reader, params, method, get_names, GET_MEMBERS, members);
 
 	if (rc == 0)
 		rc = work_read_id(reader, members[GET_ID], &made.has_id, &made.id);
@@ -119,8 +120,20 @@ int work_read_get(struct reader *reader, yyjson_val *params, struct work_filter 
 
 /* ---- saga.retry, saga.resolve ---- */
 
-enum { RETRY_ID, RETRY_STORE, RETRY_ALL, RETRY_MEMBERS };
-static const char *const retry_names[RETRY_MEMBERS] = {[RETRY_ID] = "id", [RETRY_STORE] = "store", [RETRY_ALL] = "all"};
+/* Of a saga that a client wrote. */
+static int work_read_step(struct reader *reader, struct member member, const struct work_order *order,
+			  struct str *out_step)
+{
+	int rc = reader_text(reader, member, "step", STORE_MAX_BYTES, "the length of a step's name", out_step);
+
+	if (rc == 0 && out_step->at != NULL && !order->has_id)
+		return reader_fault_in(reader, "step", CODE_INVALID_FIELD, "goes with the `id` of its saga");
+	return rc;
+}
+
+enum { RETRY_ID, RETRY_STORE, RETRY_STEP, RETRY_ALL, RETRY_MEMBERS };
+static const char *const retry_names[RETRY_MEMBERS] = {
+	[RETRY_ID] = "id", [RETRY_STORE] = "store", [RETRY_STEP] = "step", [RETRY_ALL] = "all"};
 
 int work_read_retry(struct reader *reader, yyjson_val *params, struct work_order *out_order)
 {
@@ -132,6 +145,8 @@ int work_read_retry(struct reader *reader, yyjson_val *params, struct work_order
 		rc = work_read_id(reader, members[RETRY_ID], &made.has_id, &made.id);
 	if (rc == 0)
 		rc = work_read_store(reader, members[RETRY_STORE], &made.store);
+	if (rc == 0)
+		rc = work_read_step(reader, members[RETRY_STEP], &made, &made.step);
 	if (rc == 0)
 		rc = reader_bool(reader, members[RETRY_ALL], "all", NULL, &made.is_all);
 	if (rc != 0)
@@ -146,9 +161,9 @@ int work_read_retry(struct reader *reader, yyjson_val *params, struct work_order
 	return 0;
 }
 
-enum { RESOLVE_ID, RESOLVE_STORE, RESOLVE_REASON, RESOLVE_MEMBERS };
+enum { RESOLVE_ID, RESOLVE_STORE, RESOLVE_STEP, RESOLVE_REASON, RESOLVE_MEMBERS };
 static const char *const resolve_names[RESOLVE_MEMBERS] = {
-	[RESOLVE_ID] = "id", [RESOLVE_STORE] = "store", [RESOLVE_REASON] = "reason"};
+	[RESOLVE_ID] = "id", [RESOLVE_STORE] = "store", [RESOLVE_STEP] = "step", [RESOLVE_REASON] = "reason"};
 
 int work_read_resolve(struct reader *reader, yyjson_val *params, struct work_order *out_order)
 {
@@ -162,6 +177,8 @@ int work_read_resolve(struct reader *reader, yyjson_val *params, struct work_ord
 		return reader_fault_in(reader, "id", CODE_MISSING_FIELD, "must be given");
 	if (rc == 0)
 		rc = work_read_store(reader, members[RESOLVE_STORE], &made.store);
+	if (rc == 0)
+		rc = work_read_step(reader, members[RESOLVE_STEP], &made, &made.step);
 	if (rc == 0)
 		rc = reader_needed_text(reader, members[RESOLVE_REASON], "reason", WORK_REASON_BYTES,
 					"the limit of a reason", &made.reason);

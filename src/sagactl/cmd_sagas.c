@@ -14,20 +14,36 @@ struct sagas_args {
 	const char *action;
 	const char *id;
 	struct buf params;
-	bool is_all, has_store, has_reason, has_filter;
+	bool is_all, is_mine, has_store, has_step, has_reason, has_filter;
 };
 
-enum { OPT_STATE = 0x500, OPT_STORE, OPT_OLDER, OPT_LIMIT, OPT_PAGE, OPT_RESOLVED, OPT_ALL, OPT_REASON };
+enum {
+	OPT_STATE = 0x500,
+	OPT_STORE,
+	OPT_OLDER,
+	OPT_LIMIT,
+	OPT_PAGE,
+	OPT_RESOLVED,
+	OPT_ENDED,
+	OPT_ALL,
+	OPT_REASON,
+	OPT_STEP,
+	OPT_MINE
+};
 
 static const struct argp_option sagas_options[] = {
-	{"state", OPT_STATE, "STATE", 0, "list: running, in_doubt, waiting, owed, parked or late only", 1},
+	{"state", OPT_STATE, "STATE", 0, "list: running, compensating, in_doubt, waiting, owed, parked or late only",
+	 1},
 	{"store", OPT_STORE, "NAME", 0, "list, retry, resolve: what waits for this store only", 1},
 	{"older-than", OPT_OLDER, "TIME", 0, "list: what is older: 90s, 15min, 2h or 1d", 1},
 	{"limit", OPT_LIMIT, "N", 0, "list: at most so many, 1 to 1000; otherwise 100", 1},
 	{"page", OPT_PAGE, "NAME", 0, "list: go on where an earlier list ended; it says how", 1},
 	{"resolved", OPT_RESOLVED, NULL, 0, "list: what operators have resolved, the newest first", 1},
+	{"ended", OPT_ENDED, NULL, 0, "list: sagas of clients' own that have ended, the newest first", 1},
 	{"all", OPT_ALL, NULL, 0, "retry: everything that waits", 1},
 	{"reason", OPT_REASON, "TEXT", 0, "resolve: why; kept in the journal and in the log", 1},
+	{"step", OPT_STEP, "NAME", 0, "retry, resolve: this step only, of a saga of a client's own", 1},
+	{"mine", OPT_MINE, NULL, 0, "list, show, cancel: sagas that this user has run, over the job socket", 1},
 	{0},
 };
 
@@ -51,14 +67,14 @@ static unsigned long long sagas_parse_time_ms(const struct argp_state *state, co
 
 static void sagas_parse_word(struct sagas_args *args, const struct argp_state *state, const char *word)
 {
-	static const char *const actions[] = {"list", "show", "retry", "resolve"};
+	static const char *const actions[] = {"list", "show", "retry", "resolve", "cancel"};
 
 	if (args->action == NULL) {
 		for (size_t i = 0; i < ARRAY_LEN(actions); i++)
 			if (strcmp(actions[i], word) == 0)
 				args->action = word;
 		if (args->action == NULL)
-			argp_error(state, "there is no '%s' for sagas; list, show, retry or resolve", word);
+			argp_error(state, "there is no '%s' for sagas; list, show, retry, resolve or cancel", word);
 	} else if (args->id != NULL || strcmp(args->action, "list") == 0) {
 		argp_error(state, "'%s' is too much", word);
 	} else {
@@ -74,9 +90,13 @@ static void sagas_check(const struct sagas_args *args, const struct argp_state *
 	bool is_resolve = args->action != NULL && strcmp(args->action, "resolve") == 0;
 
 	if (args->action == NULL)
-		argp_error(state, "what about them? list, show, retry or resolve");
+		argp_error(state, "what about them? list, show, retry, resolve or cancel");
 	else if (!is_list && args->has_filter)
-		argp_error(state, "--state, --older-than, --limit, --page and --resolved are for list");
+		argp_error(state, "--state, --older-than, --limit, --page, --resolved and --ended are for list");
+	else if (args->is_mine && (is_retry || is_resolve))
+		argp_error(state, "--mine is for list, show and cancel");
+	else if (args->has_step && !is_retry && !is_resolve)
+		argp_error(state, "--step is for retry and resolve");
 	else if (args->is_all && !is_retry)
 		argp_error(state, "--all is for retry");
 	else if (args->has_reason != is_resolve)
@@ -91,7 +111,7 @@ static error_t sagas_parse(int key, char *arg, struct argp_state *state)
 {
 	struct sagas_args *args = state->input;
 
-	args->has_filter = args->has_filter || (key >= OPT_STATE && key <= OPT_RESOLVED && key != OPT_STORE);
+	args->has_filter = args->has_filter || (key >= OPT_STATE && key <= OPT_ENDED && key != OPT_STORE);
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = args->ctl;
@@ -114,6 +134,16 @@ static error_t sagas_parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_RESOLVED:
 		ctl_add_text(&args->params, "state", "resolved");
+		return 0;
+	case OPT_ENDED:
+		ctl_add_text(&args->params, "state", "ended");
+		return 0;
+	case OPT_STEP:
+		args->has_step = true;
+		ctl_add_text(&args->params, "step", arg);
+		return 0;
+	case OPT_MINE:
+		args->is_mine = true;
 		return 0;
 	case OPT_ALL:
 		args->is_all = true;
@@ -259,10 +289,77 @@ static void sagas_print_part(yyjson_val *result, const char *name)
 	}
 }
 
+#define STEP_COLUMNS 5
+
+/* How often and how long ago, or what comes next. */
+static void steps_fill_row(yyjson_val *step, char cells[STEP_COLUMNS][CELL_BYTES])
+{
+	yyjson_val *next = yyjson_obj_get(step, "next_try_ms");
+	size_t tries;
+
+	sagas_text_cell(cells[0], step, "name");
+	sagas_text_cell(cells[1], step, ctl_text(step, "service")[0] != '\0' ? "service" : "store");
+	sagas_text_cell(cells[2], step, "state");
+	if (yyjson_is_true(yyjson_obj_get(step, "parked")))
+		(void)snprintf(cells[2] + strlen(cells[2]), CELL_BYTES - strlen(cells[2]), ", parked"); /* fits */
+	tries = (size_t)snprintf(cells[3], CELL_BYTES, "%" PRIu64, yyjson_get_uint(yyjson_obj_get(step, "tries")));
+	if (next != NULL) {
+		memcpy(cells[3] + tries, ", in ", 6);
+		sagas_time_cell(cells[3] + tries + 5, yyjson_get_uint(next));
+	}
+	sagas_text_cell(cells[4], step, ctl_text(step, "reason")[0] != '\0' ? "reason" : "error");
+}
+
+void ctl_print_steps(yyjson_val *steps)
+{
+	static const char *const head[STEP_COLUMNS] = {"STEP", "ON", "STATE", "TRIES", "LAST ERROR"};
+	size_t n = yyjson_arr_size(steps), i = 0;
+	char(*texts)[STEP_COLUMNS][CELL_BYTES] = n > 0 ? calloc(n, sizeof(*texts)) : NULL;
+	const char **cells = n > 0 ? calloc(n * STEP_COLUMNS, sizeof(*cells)) : NULL;
+	yyjson_arr_iter iter;
+	yyjson_val *step;
+
+	if (texts != NULL && cells != NULL) {
+		yyjson_arr_iter_init(steps, &iter);
+		for (; (step = yyjson_arr_iter_next(&iter)) != NULL; i++) {
+			steps_fill_row(step, texts[i]);
+			for (size_t k = 0; k < STEP_COLUMNS; k++)
+				cells[i * STEP_COLUMNS + k] = texts[i][k];
+		}
+		ctl_print_table(head, STEP_COLUMNS, cells, n);
+	}
+	free(cells);
+	free(texts);
+}
+
+static void sagas_print_line(yyjson_val *result, const char *name, const char *label)
+{
+	if (ctl_text(result, name)[0] == '\0')
+		return;
+	printf("%s", label);
+	ctl_print_clean(stdout, ctl_text(result, name));
+	putchar('\n');
+}
+
+/* A saga that a client wrote. */
+static void sagas_show_steps(yyjson_val *result)
+{
+	printf("%s %s of uid %" PRIu64 "\n", ctl_text(result, "state"), ctl_text(result, "saga_id"),
+	       yyjson_get_uint(yyjson_obj_get(result, "uid")));
+	sagas_print_line(result, "idempotency_key", "key: ");
+	sagas_print_line(result, "failed_step", "failed at step ");
+	sagas_print_line(result, "error", "because: ");
+	ctl_print_steps(yyjson_obj_get(result, "steps"));
+}
+
 static void sagas_show_story(yyjson_val *result)
 {
 	if (result == NULL)
 		return;
+	if (yyjson_obj_get(result, "steps") != NULL) {
+		sagas_show_steps(result);
+		return;
+	}
 	sagas_print_rows(yyjson_obj_get(result, "open"));
 	if (yyjson_arr_size(yyjson_obj_get(result, "open")) == 0)
 		puts("nothing of it is open");
@@ -291,15 +388,14 @@ static enum ctl_exit sagas_ask(struct sagas_args *args)
 		const char *action, *method;
 		void (*show)(yyjson_val *result);
 	} table[] = {
-		{"list", "saga.list", sagas_show_list},
-		{"show", "saga.get", sagas_show_story},
-		{"retry", "saga.retry", sagas_show_retry},
-		{"resolve", "saga.resolve", sagas_show_resolve},
+		{"list", "saga.list", sagas_show_list},      {"show", "saga.get", sagas_show_story},
+		{"retry", "saga.retry", sagas_show_retry},   {"resolve", "saga.resolve", sagas_show_resolve},
+		{"cancel", "saga.cancel", sagas_show_story},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(table); i++)
 		if (strcmp(table[i].action, args->action) == 0)
-			return ctl_ask(args->ctl, true, table[i].method, &args->params, table[i].show);
+			return ctl_ask(args->ctl, !args->is_mine, table[i].method, &args->params, table[i].show);
 	return CTL_USAGE;
 }
 
@@ -308,20 +404,24 @@ enum ctl_exit ctl_sagas(struct ctl *ctl, int argc, char **argv)
 	static const struct argp argp = {
 		.options = sagas_options,
 		.parser = sagas_parse,
-		.args_doc = "list\nshow ID\nretry [ID]\nresolve ID",
+		.args_doc = "list\nshow ID\nretry [ID]\nresolve ID\ncancel ID",
 		.doc = "What is open: sagas under way, accepted jobs, what is still to be done at a store, and what is "
 		       "parked because it failed in all its tries. `show` tells all that is known of one id. `retry` "
 		       "tries "
 		       "now what waits for its next try. `resolve` gives parked work up as settled by you, or an "
 		       "accepted "
-		       "job without its being done; what a store holds of it stays as it is.\v"
+		       "job without its being done; what a store holds of it stays as it is. `cancel` compensates a "
+		       "saga of a client's own, as long as its pivot is not done.\v"
 		       "Examples:\n"
 		       "  sagactl sagas list --state=parked\n"
 		       "  sagactl sagas list --store=neo4j --older-than=1h --json | jq '.sagas[].document_id'\n"
 		       "  sagactl sagas retry --store=neo4j\n"
 		       "  sagactl sagas resolve 019a0000-0000-7000-8000-000000000000 --reason='the collection is "
 		       "gone'\n"
-		       "  sagactl sagas list --resolved",
+		       "  sagactl sagas list --resolved\n"
+		       "  sagactl sagas list --mine --ended\n"
+		       "  sagactl sagas resolve 019a0000-0000-7000-8000-000000000000 --step=charge --reason='refunded "
+		       "by hand'",
 		.children = ctl_common,
 	};
 	struct sagas_args args = {.ctl = ctl};

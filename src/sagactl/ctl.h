@@ -44,6 +44,7 @@ enum ctl_exit ctl_status(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_delete(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_init(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_stores(struct ctl *ctl, int argc, char **argv);
+enum ctl_exit ctl_run(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_sagas(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_stats(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_config(struct ctl *ctl, int argc, char **argv);
@@ -51,6 +52,9 @@ enum ctl_exit ctl_reload(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_log_level(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_drain(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_version(struct ctl *ctl, int argc, char **argv);
+
+/* cmd_sagas.c: the steps of a saga as a table; nothing when there are none. */
+void ctl_print_steps(yyjson_val *steps);
 
 /* ---- ask.c ---- */
 

@@ -19,6 +19,7 @@ static const struct ctl_command commands[] = {
 	{"delete", "take a document out of all stores", ctl_delete},
 	{"init", "make tables, collection, indexes and constraints", ctl_init},
 	{"stores", "are the stores up, what do they owe", ctl_stores},
+	{"run", "run a saga of your own, out of a file", ctl_run},
 	{"sagas", "what is open; try it now, or resolve it", ctl_sagas},
 	{"stats", "the daemon's counters", ctl_stats},
 	{"config", "every value of the daemon's configuration, and where it came from", ctl_config},
@@ -103,7 +104,8 @@ static const char main_doc[] =
 	"  delete ID           take a document out of all stores\n"
 	"  init                make tables, collection, indexes and constraints\n"
 	"  stores              are the stores up, what do they owe\n"
-	"  sagas ACTION        what is open: list, show, retry, resolve\n"
+	"  run FILE|-          run a saga of your own: steps, each with a do and an undo\n"
+	"  sagas ACTION        what is open: list, show, retry, resolve, cancel\n"
 	"  stats               the daemon's counters\n"
 	"  config              every value of the daemon's configuration, and where it came from\n"
 	"  reload              let the daemon read its configuration again\n"

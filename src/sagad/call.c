@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct call {
+struct document_call {
 	struct list node; /* in dispatch->calls */
 	struct dispatch *dispatch;
 	struct caller caller;
@@ -18,10 +18,10 @@ struct call {
 	char text[];
 };
 
-static struct call *call_create(struct dispatch *dispatch, struct peer *peer, struct request *request,
-				struct str document_id)
+static struct document_call *call_create(struct dispatch *dispatch, struct peer *peer, struct request *request,
+					 struct str document_id)
 {
-	struct call *call = calloc(1, sizeof(*call) + document_id.len + 1);
+	struct document_call *call = calloc(1, sizeof(*call) + document_id.len + 1);
 	struct caller caller;
 
 	if (call == NULL) {
@@ -41,7 +41,7 @@ static struct call *call_create(struct dispatch *dispatch, struct peer *peer, st
 	return call;
 }
 
-static void call_destroy(struct call *call)
+static void call_destroy(struct document_call *call)
 {
 	list_remove(&call->node);
 	request_destroy(call->request);
@@ -52,7 +52,7 @@ static void call_destroy(struct call *call)
 
 /* Refusals at the door name no saga, and under load there are many of them: counted, and logged for debugging only. The
  * engine tells of sagas. */
-static void refusal_log(struct call *call, const struct outcome *outcome)
+static void refusal_log(struct document_call *call, const struct outcome *outcome)
 {
 	log_with(&call->dispatch->sink->log, LOG_DEBUG_LEVEL, LOG_JOB_REFUSED,
 		 LOG_FIELDS({"document", call->document_id}, {"code", str_of(code_name(outcome->code))},
@@ -62,7 +62,7 @@ static void refusal_log(struct call *call, const struct outcome *outcome)
 
 static void call_job_done(struct engine_job *job, const struct outcome *outcome)
 {
-	struct call *call = container_of(job, struct call, job);
+	struct document_call *call = container_of(job, struct document_call, job);
 	struct buf answer = {0};
 
 	if (outcome->kind == OUTCOME_FAILED && uuid_is_nil(&outcome->saga))
@@ -75,7 +75,7 @@ static void call_job_done(struct engine_job *job, const struct outcome *outcome)
 void call_document(struct dispatch *dispatch, struct peer *peer, struct request *request)
 {
 	bool is_delete = request->method == METHOD_DOCUMENT_DELETE;
-	struct call *call =
+	struct document_call *call =
 		call_create(dispatch, peer, request, is_delete ? request->document_id : request->document->id);
 
 	if (call == NULL)
@@ -98,7 +98,7 @@ void call_document(struct dispatch *dispatch, struct peer *peer, struct request 
 
 static void call_status_done(struct engine_query *query)
 {
-	struct call *call = container_of(query, struct call, query);
+	struct document_call *call = container_of(query, struct document_call, query);
 	struct buf answer = {0};
 
 	if (query->code != CODE_NONE)
@@ -113,7 +113,7 @@ static void call_status_done(struct engine_query *query)
 
 void call_status(struct dispatch *dispatch, struct peer *peer, struct request *request)
 {
-	struct call *call = call_create(dispatch, peer, request, request->document_id);
+	struct document_call *call = call_create(dispatch, peer, request, request->document_id);
 
 	if (call == NULL)
 		return;
@@ -130,7 +130,7 @@ void call_status(struct dispatch *dispatch, struct peer *peer, struct request *r
 /* ---- the end ---- */
 
 /* Nobody knows yet how this one ends: the journal does, and the next start finishes it or takes it back. */
-static void call_abandon_job(struct call *call)
+static void call_abandon_job(struct document_call *call)
 {
 	struct outcome outcome = {.kind = OUTCOME_FAILED, .code = CODE_IN_DOUBT};
 	struct buf answer = {0};
@@ -148,7 +148,7 @@ void call_abandon_all(struct dispatch *dispatch)
 	struct list *it, *tmp;
 
 	list_each (it, tmp, &dispatch->calls) {
-		struct call *call = container_of(it, struct call, node);
+		struct document_call *call = container_of(it, struct document_call, node);
 
 		if (call->request->method == METHOD_DOCUMENT_STATUS)
 			caller_answer_error(&call->caller, CODE_SHUTTING_DOWN, "the daemon is stopping: ask again");
@@ -162,7 +162,7 @@ void call_free_all(struct dispatch *dispatch)
 	struct list *it, *tmp;
 
 	list_each (it, tmp, &dispatch->calls) {
-		struct call *call = container_of(it, struct call, node);
+		struct document_call *call = container_of(it, struct document_call, node);
 
 		MUST(call->caller.peer == NULL);
 		call_destroy(call);

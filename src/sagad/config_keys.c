@@ -374,7 +374,7 @@ const struct config_key config_keys[] = {
 	/* ---- sagas ---- */
 	{"sagas", "enabled", CONFIG_BOOL, AT(sagas.is_enabled), .is_reloadable = true, .fallback = "false",
 	 .help = "Take saga.run at all. Sagas that have begun go on, whatever this says."},
-	{"sagas", "stores", CONFIG_WORDS, AT(sagas.stores), .is_reloadable = true, .fallback = "",
+	{"sagas", "stores", CONFIG_WORDS, AT(sagas.stores), .fallback = "",
 	 .choices = "postgresql|redis|neo4j|qdrant|documents",
 	 .help = "Where steps may run: the stores by name, and `documents` for document.put and document.delete as "
 		 "steps. Empty: on services only."},

@@ -306,6 +306,7 @@ static void daemon_greeted(struct survey *survey)
 static int daemon_start_engine(struct daemon *daemon, struct err *err)
 {
 	const struct engine_config engine_config = settings_engine(daemon->config);
+	const struct flow_config flows = settings_flows(daemon->config);
 	struct moment now = moment_now();
 	uint64_t seed;
 	int rc;
@@ -316,6 +317,9 @@ static int daemon_start_engine(struct daemon *daemon, struct err *err)
 			   daemon->ports.n_stores, daemon->log, seed, &daemon->engine);
 	if (rc != 0)
 		return err_set(err, rc, "the engine can't be made: %s", strerror(-rc));
+	rc = engine_set_targets(daemon->engine, &flows, daemon->ports.targets, daemon->ports.n_targets);
+	if (rc != 0)
+		return err_set(err, rc, "sagas can't be run: %s", strerror(-rc));
 	return engine_start(daemon->engine, daemon->options->take_over, &now, err);
 }
 

@@ -65,7 +65,7 @@ static void answer_forbidden(struct dispatch *dispatch, struct peer *peer, struc
 	request_destroy(request);
 }
 
-static void dispatch_request(struct dispatch *dispatch, struct peer *peer, struct request *request)
+static void dispatch_request(struct dispatch *dispatch, struct peer *peer, struct request *request, bool is_admin)
 {
 	switch (request->method) {
 	case METHOD_HELLO:
@@ -84,11 +84,20 @@ static void dispatch_request(struct dispatch *dispatch, struct peer *peer, struc
 	case METHOD_STORE_INIT:
 		inquiry_init(dispatch, peer, request);
 		return;
+	case METHOD_SAGA_RUN:
+		flows_run(dispatch, peer, request);
+		return;
+	case METHOD_SAGA_CANCEL:
+		flows_ask(dispatch, peer, request, is_admin);
+		return;
 	case METHOD_SAGA_LIST:
-		sagas_list(dispatch, peer, request);
+		sagas_list(dispatch, peer, request, is_admin);
 		return;
 	case METHOD_SAGA_GET:
-		sagas_get(dispatch, peer, request);
+		if (is_admin)
+			sagas_get(dispatch, peer, request);
+		else
+			flows_ask(dispatch, peer, request, false);
 		return;
 	case METHOD_SAGA_RETRY:
 		sagas_retry(dispatch, peer, request);
@@ -151,7 +160,7 @@ static void dispatch_line(struct server_events *events, struct peer *peer, const
 	if (method_is_administrative(request->method) && !door->is_admin)
 		answer_forbidden(dispatch, peer, request);
 	else
-		dispatch_request(dispatch, peer, request);
+		dispatch_request(dispatch, peer, request, door->is_admin);
 }
 
 static void dispatch_skipped(struct server_events *events, struct peer *peer, size_t n_bytes, enum server_skip why)
@@ -195,8 +204,10 @@ void dispatch_init(struct dispatch *dispatch, uv_loop_t *loop, const struct conf
 	*dispatch = (struct dispatch){
 		.loop = loop, .config = config, .engine = engine, .ports = ports, .sink = sink, .control = control};
 	dispatch->limits = settings_limits(config);
+	dispatch->flow_limits = settings_flows(config).limits;
 	list_init(&dispatch->calls);
 	list_init(&dispatch->saga_calls);
+	list_init(&dispatch->flow_calls);
 	list_init(&dispatch->inquiries);
 	door_init(&dispatch->jobs, dispatch, false);
 	door_init(&dispatch->admin, dispatch, true);
@@ -209,6 +220,7 @@ void dispatch_reconfigure(struct dispatch *dispatch)
 	limits.dims = dispatch->limits.dims;
 	limits.refuse_zero_vectors = dispatch->limits.refuse_zero_vectors;
 	dispatch->limits = limits;
+	dispatch->flow_limits = settings_flows(dispatch->config).limits;
 }
 
 void dispatch_know_dims(struct dispatch *dispatch, uint32_t dims)
@@ -231,10 +243,12 @@ void dispatch_abandon(struct dispatch *dispatch)
 	call_abandon_all(dispatch);
 	inquiry_abandon_all(dispatch);
 	sagas_abandon_all(dispatch);
+	flows_abandon_all(dispatch);
 }
 
 void dispatch_fini(struct dispatch *dispatch)
 {
 	call_free_all(dispatch);
 	sagas_free_all(dispatch);
+	flows_free_all(dispatch);
 }

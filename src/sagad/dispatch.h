@@ -6,6 +6,7 @@
 
 #include "base/list.h"
 #include "engine/engine.h"
+#include "engine/flows.h"
 #include "net/server.h"
 #include "sagad/config.h"
 #include "sagad/ports.h"
@@ -50,10 +51,12 @@ struct dispatch {
 	struct ports *ports;
 	struct sink *sink;
 	struct dispatch_control *control;
-	struct document_limits limits; /* what a line may hold; dims follow store.init */
-	struct list calls;             /* struct call, until the engine has ended them */
-	struct list saga_calls;        /* struct saga_call */
-	struct list inquiries;         /* struct inquiry */
+	struct document_limits limits;  /* what a line may hold; dims follow store.init */
+	struct list calls;              /* struct document_call, until the engine has ended them */
+	struct list saga_calls;         /* struct saga_call */
+	struct list flow_calls;         /* struct flow_call */
+	struct flow_limits flow_limits; /* what saga.run may hold */
+	struct list inquiries;          /* struct inquiry */
 	uint32_t n_inquiries;
 	bool is_init_out;
 	bool are_dims_known; /* dispatch_know_dims() has been told */

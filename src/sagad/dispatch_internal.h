@@ -40,12 +40,21 @@ void control_log_level(struct dispatch *dispatch, struct peer *peer, struct requ
 void control_drain(struct dispatch *dispatch, struct peer *peer, struct request *request);
 
 /* sagas.c: */
-void sagas_list(struct dispatch *dispatch, struct peer *peer, struct request *request);
+void sagas_list(struct dispatch *dispatch, struct peer *peer, struct request *request, bool is_admin);
 void sagas_get(struct dispatch *dispatch, struct peer *peer, struct request *request);
 void sagas_retry(struct dispatch *dispatch, struct peer *peer, struct request *request);
 void sagas_resolve(struct dispatch *dispatch, struct peer *peer, struct request *request);
 void sagas_abandon_all(struct dispatch *dispatch);
 void sagas_free_all(struct dispatch *dispatch);
+
+/* flows.c: saga.run; and saga.cancel or saga.get of a saga that a client wrote: of any, or of the peer's own. */
+void flows_run(struct dispatch *dispatch, struct peer *peer, struct request *request);
+void flows_ask(struct dispatch *dispatch, struct peer *peer, struct request *request, bool is_any);
+void flows_abandon_all(struct dispatch *dispatch);
+void flows_free_all(struct dispatch *dispatch);
+
+/* Prints how a saga stands, for saga.get, or how it ended. */
+void flows_print(struct buf *out, const char *id_json, const struct flow_report *report, bool is_status);
 
 /* stats.c: */
 void stats_answer(struct dispatch *dispatch, struct peer *peer, struct request *request);

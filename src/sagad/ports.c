@@ -1,13 +1,9 @@
-#include "ports.h"
+#include "ports_internal.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "journal/journal.h"
-#include "stores/neo4j/neo4j.h"
-#include "stores/postgres/postgres.h"
-#include "stores/qdrant/qdrant.h"
-#include "stores/redis/redis.h"
 
 /* ---- settings of each adapter ---- */
 
@@ -17,7 +13,7 @@ static const char *given(const char *text)
 	return text[0] != '\0' ? text : NULL;
 }
 
-static struct pg_config truth_config(const struct config *config)
+struct pg_config ports_truth_config(const struct config *config)
 {
 	struct pg_config pg = postgres_config_default();
 
@@ -42,10 +38,9 @@ static struct pg_config truth_config(const struct config *config)
 	return pg;
 }
 
-static int qdrant_open(uv_loop_t *loop, const struct config *config, struct log *log, struct store **out_store,
-		       struct err *err)
+struct qdrant_config ports_qdrant_config(const struct config *config)
 {
-	const struct qdrant_config qdrant = {
+	return (struct qdrant_config){
 		.host = config->qdrant.host,
 		.port = (uint16_t)config->qdrant.port,
 		.is_tls = config->qdrant.use_tls,
@@ -63,14 +58,19 @@ static int qdrant_open(uv_loop_t *loop, const struct config *config, struct log 
 		.max_points = (uint32_t)config->qdrant.max_points,
 		.max_body_bytes = config->qdrant.max_body_bytes,
 	};
+}
+
+static int qdrant_open(uv_loop_t *loop, const struct config *config, struct log *log, struct store **out_store,
+		       struct err *err)
+{
+	const struct qdrant_config qdrant = ports_qdrant_config(config);
 
 	return qdrant_create(loop, &qdrant, log, out_store, err);
 }
 
-static int neo4j_open(uv_loop_t *loop, const struct config *config, struct log *log, struct store **out_store,
-		      struct err *err)
+struct neo4j_config ports_neo4j_config(const struct config *config)
 {
-	const struct neo4j_config neo4j = {
+	return (struct neo4j_config){
 		.url = config->neo4j.url,
 		.ca_file = given(config->neo4j.ca_file),
 		.cert_file = given(config->neo4j.cert_file),
@@ -87,14 +87,19 @@ static int neo4j_open(uv_loop_t *loop, const struct config *config, struct log *
 		.tombstone_ms = config->neo4j.tombstone_ms,
 		.collect_interval_ms = (uint32_t)config->neo4j.collect_interval_ms,
 	};
+}
+
+static int neo4j_open(uv_loop_t *loop, const struct config *config, struct log *log, struct store **out_store,
+		      struct err *err)
+{
+	const struct neo4j_config neo4j = ports_neo4j_config(config);
 
 	return neo4j_create(loop, &neo4j, log, out_store, err);
 }
 
-static int redis_open(uv_loop_t *loop, const struct config *config, struct log *log, struct store **out_store,
-		      struct err *err)
+struct redis_config ports_redis_config(const struct config *config)
 {
-	const struct redis_config redis = {
+	return (struct redis_config){
 		.host = config->redis.host,
 		.port = (uint16_t)config->redis.port,
 		.path = given(config->redis.path),
@@ -116,6 +121,12 @@ static int redis_open(uv_loop_t *loop, const struct config *config, struct log *
 		.max_batch = (uint32_t)config->redis.max_batch,
 		.max_batch_bytes = config->redis.max_batch_bytes,
 	};
+}
+
+static int redis_open(uv_loop_t *loop, const struct config *config, struct log *log, struct store **out_store,
+		      struct err *err)
+{
+	const struct redis_config redis = ports_redis_config(config);
 
 	return redis_store_create(loop, &redis, log, out_store, err);
 }
@@ -141,7 +152,7 @@ static int journal_open_configured(struct ports *ports, uv_loop_t *loop, const s
 
 int ports_open(struct ports *ports, uv_loop_t *loop, const struct config *config, struct log *log, struct err *err)
 {
-	const struct pg_config pg = truth_config(config);
+	const struct pg_config pg = ports_truth_config(config);
 	int rc;
 
 	*ports = (struct ports){0};
@@ -152,7 +163,7 @@ int ports_open(struct ports *ports, uv_loop_t *loop, const struct config *config
 		rc = store_openers[i](loop, config, log, &ports->stores[i], err);
 		ports->n_stores = i + 1;
 	}
-	return rc;
+	return rc == 0 ? ports_open_targets(ports, loop, config, log, err) : rc;
 }
 
 static const char *secret_of(const struct config *config, const char *section)
@@ -174,6 +185,7 @@ void ports_renew_secret(struct ports *ports, const struct config *config, const 
 	for (uint32_t i = 0; i < ports->n_stores; i++)
 		if (strcmp(section, ports->stores[i]->name) == 0 && ports->stores[i]->ops->renew_secret != NULL)
 			rc = ports->stores[i]->ops->renew_secret(ports->stores[i], secret);
+	rc = ports_renew_target_secret(ports, config, section, secret, rc);
 	if (rc != 0)
 		log_error(log, "%s: the new password or key can't be used before a restart: %s", section,
 			  strerror(-rc));
@@ -204,7 +216,9 @@ static void port_closed(void *arg)
 void ports_close(struct ports *ports, void (*closed)(struct ports *ports))
 {
 	ports->closed = closed;
-	ports->n_open = ports->n_stores + 1;
+	ports->n_open = ports->n_stores + ports->n_targets + 1;
+	for (uint32_t i = 0; i < ports->n_targets; i++)
+		ports->targets[i]->ops->close(ports->targets[i], port_closed, ports);
 	for (uint32_t i = 0; i < ports->n_stores; i++)
 		ports->stores[i]->ops->close(ports->stores[i], port_closed, ports);
 	ports->truth->ops->close(ports->truth, port_closed, ports);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "port/journal.h"
 #include "port/store.h"
+#include "port/target.h"
 #include "port/truth.h"
 #include "sagad/config.h"
 
@@ -17,7 +18,10 @@ struct ports {
 	struct truth *truth;
 	struct store *stores[STORES_MAX];
 	uint32_t n_stores;
-	uint32_t n_open; /* private: while they are closed */
+	struct target *targets[TARGETS_MAX]; /* what steps of clients' own sagas run on: stores, then services */
+	uint32_t n_targets;
+	bool has_documents; /* may steps be documents? */
+	uint32_t n_open;    /* private: while they are closed */
 	void (*closed)(struct ports *ports);
 };
 
@@ -27,6 +31,13 @@ struct ports {
  * the process is about to end. */
 int ports_open(struct ports *ports, uv_loop_t *loop, const struct config *config, struct log *log,
 	       struct err *err) WARN_UNUSED;
+
+/* ports_targets.c: those that the section `sagas` names. Errors as above. */
+int ports_open_targets(struct ports *ports, uv_loop_t *loop, const struct config *config, struct log *log,
+		       struct err *err) WARN_UNUSED;
+
+/* Is a store of this name among them? */
+bool ports_has_target(const struct ports *ports, struct str name);
 
 /* Gives the store of this section of the configuration its new password or key; says so in the log when it can't. */
 void ports_renew_secret(struct ports *ports, const struct config *config, const char *section, struct log *log);

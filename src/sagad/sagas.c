@@ -18,6 +18,8 @@ struct saga_call {
 	bool has_work;
 	union {
 		struct journal_resolved_req resolved; /* LIST */
+		struct journal_flow_list_req ended;   /* LIST */
+		struct engine_flow_query flow;        /* GET */
 		struct engine_query query;            /* GET */
 		struct engine_resolution resolution;  /* RESOLVE */
 	};
@@ -183,16 +185,66 @@ static void list_resolved_done(struct journal_resolved_req *req)
 	saga_call_answer(call);
 }
 
-void sagas_list(struct dispatch *dispatch, struct peer *peer, struct request *request)
+static void list_ended_done(struct journal_flow_list_req *req)
+{
+	struct saga_call *call = container_of(req, struct saga_call, ended);
+	struct work_place next = {.part = 0};
+	char page[WORK_PAGE_BYTES];
+	uint32_t n = 0;
+	struct list *node;
+
+	while ((node = list_take_first(&req->rows)) != NULL) {
+		struct journal_flow_row *row = container_of(node, struct journal_flow_row, node);
+
+		reply_work_ended(&call->work, &(struct reply_ended){row->id, row->state, row->code, row->reason.text,
+								    row->uid, row->began_unix_ms, row->ended_unix_ms});
+		next.part = (uint32_t)row->place;
+		n++;
+		free(row);
+	}
+	if (req->rc != 0) {
+		saga_call_refuse(call, CODE_JOURNAL_FAILED, "the journal can't be read; see the daemon's log");
+		return;
+	}
+	if (n == req->limit) {
+		work_page_name(&next, page);
+		reply_work_text(&call->work, NULL, "next", page);
+	}
+	saga_call_answer(call);
+}
+
+static void list_ended(struct saga_call *call)
+{
+	const struct work_filter *filter = &call->request->work;
+	struct journal *journal = call->dispatch->ports->journal;
+
+	call->ended = (struct journal_flow_list_req){.before = filter->after.part,
+						     .limit = filter->limit,
+						     .has_uid = filter->has_uid,
+						     .uid = filter->uid,
+						     .done = list_ended_done};
+	list_init(&call->ended.node);
+	list_init(&call->ended.rows);
+	journal->ops->flow_list(journal, &call->ended);
+}
+
+/* Whoever doesn't administrate sees the sagas that their user wrote: those of documents belong to nobody. */
+void sagas_list(struct dispatch *dispatch, struct peer *peer, struct request *request, bool is_admin)
 {
 	struct saga_call *call = saga_call_create(dispatch, peer, request);
 	struct journal *journal = dispatch->ports->journal;
 
 	if (call == NULL)
 		return;
+	request->work.has_uid = !is_admin;
+	request->work.uid = (uint32_t)peer_uid(peer);
 	reply_work_begin(&call->work, request->id_json, "sagas");
 	call->has_work = true;
-	if (request->work.states != (uint32_t)1 << WORK_RESOLVED) {
+	if (request->work.states == (uint32_t)1 << WORK_ENDED) {
+		list_ended(call);
+		return;
+	}
+	if (request->work.states != (uint32_t)1 << WORK_RESOLVED || !is_admin) {
 		list_open(call);
 		return;
 	}
@@ -264,6 +316,24 @@ static void get_job_done(struct engine_query *query)
 	engine_ask(call->dispatch->engine, &call->query);
 }
 
+/* A saga that a client wrote is told with all its steps; anything else is looked for on. */
+static void get_flow_done(struct engine_flow_query *query)
+{
+	struct saga_call *call = container_of(query, struct saga_call, flow);
+	struct uuid id = call->request->work.id;
+	struct buf answer = {0};
+
+	if (query->code == CODE_NONE) {
+		flows_print(&answer, call->caller.id_json, query->report, true);
+		caller_answer(&call->caller, &answer);
+		saga_call_destroy(call);
+		return;
+	}
+	call->query = (struct engine_query){.has_job = true, .job = id, .done = get_job_done};
+	list_init(&call->query.node);
+	engine_ask(call->dispatch->engine, &call->query);
+}
+
 void sagas_get(struct dispatch *dispatch, struct peer *peer, struct request *request)
 {
 	struct saga_call *call = saga_call_create(dispatch, peer, request);
@@ -283,9 +353,9 @@ void sagas_get(struct dispatch *dispatch, struct peer *peer, struct request *req
 		return;
 	}
 	call->is_known = shown.n > 0;
-	call->query = (struct engine_query){.has_job = true, .job = request->work.id, .done = get_job_done};
-	list_init(&call->query.node);
-	engine_ask(dispatch->engine, &call->query);
+	call->flow = (struct engine_flow_query){.id = request->work.id, .done = get_flow_done};
+	list_init(&call->flow.node);
+	engine_ask_flow(dispatch->engine, &call->flow);
 }
 
 /* ---- saga.retry ---- */

@@ -6,6 +6,8 @@
 /* Standard streams, loop, journal (three files and a lock), listening sockets, resolver, a reserve. */
 #define FDS_OF_THE_PROCESS 48
 
+#define SAGA_TRIES_MAX 1000 /* that a step may ask for */
+
 struct document_limits settings_limits(const struct config *config)
 {
 	return (struct document_limits){
@@ -50,6 +52,47 @@ struct engine_config settings_engine(const struct config *config)
 	};
 }
 
+static bool settings_has_service(const void *arg, struct str name)
+{
+	const struct config *config = arg;
+
+	return config_services_find(&config->sagas.services, name) != NULL;
+}
+
+static struct flow_limits settings_flow_limits(const struct config *config)
+{
+	return (struct flow_limits){
+		.max_steps = (uint32_t)config->sagas.max_steps,
+		.max_depth = (uint32_t)config->sagas.max_depth,
+		.max_bytes = config->sagas.max_bytes,
+		.max_deadline_ms = config->sagas.max_deadline_ms,
+		.max_timeout_ms = config->sagas.max_step_timeout_ms,
+		.max_tries = SAGA_TRIES_MAX,
+		.has_service = settings_has_service,
+		.arg = config,
+		.documents = settings_limits(config),
+	};
+}
+
+struct flow_config settings_flows(const struct config *config)
+{
+	return (struct flow_config){
+		.max_flows = (uint32_t)config->sagas.max_open,
+		.max_flow_bytes = config->sagas.max_memory_bytes,
+		.max_result_bytes = config->sagas.max_result_bytes,
+		.deadline_ms = config->sagas.deadline_ms,
+		.step_timeout_ms = config->sagas.step_timeout_ms,
+		.max_tries = (uint32_t)config->sagas.max_tries,
+		.retry = {.base_ns = config->sagas.retry_base_ms * NS_PER_MS,
+			  .cap_ns = config->sagas.retry_cap_ms * NS_PER_MS},
+		.undo = {.base_ns = config->sagas.undo_base_ms * NS_PER_MS,
+			 .cap_ns = config->sagas.undo_cap_ms * NS_PER_MS},
+		.park_after_ms = config->sagas.park_after_ms,
+		.parked_retry_ms = config->sagas.parked_retry_ms,
+		.limits = settings_flow_limits(config),
+	};
+}
+
 struct sink_config settings_sink(const struct config *config)
 {
 	return (struct sink_config){
@@ -74,9 +117,19 @@ struct store_schema settings_schema(const struct config *config)
 	return schema;
 }
 
+/* Of the targets of steps: an upper bound, for not every store need be among them. */
+static uint32_t settings_step_fds(const struct config *config)
+{
+	uint64_t n = config->sagas.stores[0] != '\0' ? 4 * config->sagas.connections : 0;
+
+	for (uint32_t i = 0; i < config->sagas.services.n; i++)
+		n += config->sagas.services.at[i].connections;
+	return (uint32_t)n;
+}
+
 uint32_t settings_spare_fds(const struct config *config)
 {
-	return FDS_OF_THE_PROCESS +
+	return settings_step_fds(config) + FDS_OF_THE_PROCESS +
 	       (uint32_t)(config->postgresql.connections + config->postgresql.read_connections +
 			  config->qdrant.connections + config->neo4j.connections + config->redis.connections);
 }

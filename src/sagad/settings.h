@@ -4,6 +4,7 @@
 #define SAGAD_SAGAD_SETTINGS_H
 
 #include "engine/engine.h"
+#include "engine/flows.h"
 #include "net/server.h"
 #include "port/store.h"
 #include "proto/document.h"
@@ -12,6 +13,8 @@
 
 struct document_limits settings_limits(const struct config *config);
 struct engine_config settings_engine(const struct config *config);
+/* `config` is kept by the limits: they ask it for services. */
+struct flow_config settings_flows(const struct config *config);
 struct sink_config settings_sink(const struct config *config);
 struct store_schema settings_schema(const struct config *config);
 
