@@ -9,7 +9,7 @@
 #define COMMANDS_MAX      1000
 #define COMMAND_WORDS_MAX 10000
 
-static const char *const body_names[FLOW_BODIES] = {"do", "undo", "check"};
+static const char *const body_words[FLOW_BODIES] = {"do", "undo", "check"};
 
 static int body_read_sql(struct flow_place_of *place, const struct member *sql, const struct member *params)
 {
@@ -310,7 +310,7 @@ int flow_body_read(struct flow_draft *draft, uint32_t step, enum flow_body body)
 	size_t at;
 	int rc;
 
-	reader_enter(draft->reader, str_of(body_names[body]));
+	reader_enter(draft->reader, str_of(body_words[body]));
 	if (!yyjson_is_obj(member.val))
 		return reader_fault(draft->reader, CODE_INVALID_FIELD, "must be an object, not %s",
 				    reader_kind(member.val));

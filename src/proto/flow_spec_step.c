@@ -32,7 +32,7 @@ static const char *const step_names[STEP_MEMBERS] = {
 };
 
 /* By enum flow_place. A service is none of the stores. */
-static const char *const place_names[FLOW_PLACES] = {
+static const char *const place_words[FLOW_PLACES] = {
 	[FLOW_AT_POSTGRESQL] = "postgresql", [FLOW_AT_REDIS] = "redis", [FLOW_AT_NEO4J] = "neo4j",
 	[FLOW_AT_QDRANT] = "qdrant",         [FLOW_AT_SERVICE] = "",    [FLOW_AT_DOCUMENTS] = "documents",
 };
@@ -71,12 +71,12 @@ static int step_read_store(struct flow_draft *draft, struct flow_spec_step *made
 	if (rc != 0)
 		return rc;
 	for (unsigned i = 0; i < FLOW_PLACES; i++)
-		if (str_is_equal(name, str_of(place_names[i]))) {
+		if (str_is_equal(name, str_of(place_words[i]))) {
 			made->place = (enum flow_place)i;
 			made->target = name;
 			return 0;
 		}
-	nearest = nearest_name(name, place_names, FLOW_PLACES);
+	nearest = nearest_name(name, place_words, FLOW_PLACES);
 	return reader_fault_in(draft->reader, "store", CODE_INVALID_FIELD,
 			       "there is no store '%.63s'%s%s%s; postgresql, redis, neo4j, qdrant and documents are "
 			       "known, and each service under `service`",

@@ -43,6 +43,10 @@ FIELDS = {
     "get_names": "saga.get",
     "retry_names": "saga.retry",
     "resolve_names": "saga.resolve",
+    "spec_names": "saga.run",
+    "step_names": "saga.run",
+    "reference_names": "saga.run",
+    "http_names": "saga.run",
 }
 UNITS = {"": 1, "B": 1, "kB": 1000, "MB": 1000 ** 2, "KiB": 1024, "MiB": 1024 ** 2, "GiB": 1024 ** 3, "TiB": 1024 ** 4}
 
@@ -116,7 +120,8 @@ def run_example(clients, names, example):
 
 @pytest.fixture(scope="module")
 def daemon(world):
-    made = world.running({"timeouts.deadline": "30s", "retry.max_tries": 20})
+    made = world.running({"timeouts.deadline": "30s", "retry.max_tries": 20, "sagas.enabled": True,
+                          "sagas.stores": "postgresql"})
     with made.jobs() as client:  # every store has been talked to when the first example comes
         eventually(lambda: client.put(documents.document("warm")).outcome in ("committed", "unchanged"), 60)
     return made
