@@ -364,8 +364,8 @@ static void flow_on_ended(struct flow *flow, const struct flow_event *event, str
 
 	if (flow_step_is(flow, step, TO(FLOW_STEP_DOING))) {
 		flow_on_do_ended(flow, event, actions);
-	} else if (!flow_step_is(flow, step, TO(FLOW_STEP_UNDOING))) {
-		return;
+	} else if (!flow_step_is(flow, step, TO(FLOW_STEP_UNDOING)) || (flow->held & BIT(step)) != 0) {
+		return; /* nothing of it is out */
 	} else if (event->verdict == FLOW_OK) {
 		flow_step_end(flow, step, FLOW_STEP_UNDONE);
 	} else {

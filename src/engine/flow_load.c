@@ -30,6 +30,14 @@ static int flow_load_step(struct flow_run *run, const struct journal_step *found
 	return rc;
 }
 
+/* The journal has the reason of the failure; the step that has the same one is it. */
+static void flow_load_failed_step(struct flow_run *run)
+{
+	for (uint32_t i = 0; i < run->flow.n_steps && run->reason != NULL; i++)
+		if (run->parts[i].error != NULL && strcmp(run->parts[i].error, run->reason) == 0)
+			run->flow.failure.step = i;
+}
+
 static int flow_load_run(struct flow_run *run, const struct journal_flow *found)
 {
 	int rc = flow_state_of(found->state, &run->flow.state) ? 0 : -EINVAL;
@@ -44,6 +52,7 @@ static int flow_load_run(struct flow_run *run, const struct journal_flow *found)
 		rc = flow_load_text(&run->reason, found->reason);
 	for (uint32_t i = 0; rc == 0 && i < found->n_steps; i++)
 		rc = found->steps[i].step < run->flow.n_steps ? flow_load_step(run, &found->steps[i]) : -EINVAL;
+	flow_load_failed_step(run);
 	return rc;
 }
 

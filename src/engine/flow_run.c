@@ -210,9 +210,14 @@ void flow_run_set_timer(struct flow_run *run)
 
 	if (flow_can_stop(&run->flow))
 		due = flow_run_earlier(due, run->deadline_ns);
-	for (uint32_t i = 0; i < run->flow.n_steps; i++)
+	for (uint32_t i = 0; i < run->flow.n_steps; i++) {
+		enum flow_step_state state = run->flow.steps[i].state;
+
+		if (state != FLOW_STEP_WAITING && state != FLOW_STEP_UNDO_WAITING)
+			run->parts[i].due_ns = 0; /* given up meanwhile */
 		due = flow_run_earlier(due, run->parts[i].due_ns);
-	if (due == NEVER_NS || list_is_empty(&run->node))
+	}
+	if (due == NEVER_NS || run->flow.has_ended)
 		timers_cancel(&run->engine->timers, &run->timer);
 	else if (run->timer.place == 0 || run->timer.at_ns != due)
 		timers_set(&run->engine->timers, &run->timer, due);
@@ -328,29 +333,48 @@ static void flow_run_wait(struct flow_run *run, uint32_t step)
 
 /* ---- events and actions ---- */
 
+static void flow_run_tell_failed(const struct flow_run *run)
+{
+	char id[UUID_TEXT_BYTES];
+	uint32_t step = run->flow.failure.step;
+
+	uuid_format(&run->id, id);
+	log_with(run->engine->log, LOG_INFO_LEVEL, LOG_SAGA_FAILED,
+		 LOG_FIELDS({"saga", str_of(id)}, {"code", str_of(code_name(run->flow.failure.code))},
+			    {"store", step < run->flow.n_steps ? flow_run_target_name(run, step) : STR_NONE},
+			    {"step", step < run->flow.n_steps ? run->spec->steps[step].name : STR_NONE},
+			    {"reason", str_of(run->reason)}),
+		 "saga compensated");
+}
+
 static void flow_run_end(struct flow_run *run)
 {
 	struct flows *flows = &run->engine->flows;
 
 	run->ended_unix_ms = run->engine->now.unix_ms;
-	if (run->flow.state == FLOW_COMMITTED)
+	if (run->flow.state == FLOW_COMMITTED) {
 		flows->n_committed++;
-	else
+	} else {
 		flows->n_compensated++;
+		flow_run_tell_failed(run);
+	}
 	flow_admit_answer(run, CODE_NONE, NULL);
 	flow_run_delist(run);
 	timers_cancel(&run->engine->timers, &run->timer);
 	list_append(&flows->over, &run->node);
 }
 
+/* The record first: what is sent may fail at once, and what follows from that belongs to the next record. */
 void flow_run_act(struct flow_run *run, const struct flow_actions *actions)
 {
+	for (uint32_t i = 0; i < actions->n; i++)
+		if (actions->at[i].kind == FLOW_ACT_SAVE)
+			flow_note_write(run);
 	for (uint32_t i = 0; i < actions->n; i++) {
 		const struct flow_action *action = &actions->at[i];
 
 		switch (action->kind) {
 		case FLOW_ACT_SAVE:
-			flow_note_write(run);
 			break;
 		case FLOW_ACT_DO:
 		case FLOW_ACT_UNDO:

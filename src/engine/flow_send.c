@@ -109,10 +109,6 @@ static void flow_send_turn_away(struct flow_target *target)
 
 static void flow_send_hold(struct engine *engine, struct flow_target *target, const struct err *err)
 {
-	bool was_closed = flow_send_is_closed(target, &engine->now);
-
-	if (was_closed)
-		return; /* others of the same flight */
 	target->is_held = true;
 	target->last_error = *err;
 	target->held_until_ns =
@@ -135,6 +131,8 @@ static void flow_send_note_verdict(struct engine *engine, struct flow_target *ta
 		break;
 	case VERDICT_OUTAGE:
 	case VERDICT_DOUBT:
+		if (flow_send_is_closed(target, &engine->now))
+			break; /* others of the same flight */
 		if (target->n_losses < UINT32_MAX)
 			target->n_losses++;
 		if (call->verdict == VERDICT_OUTAGE || target->is_held || target->n_losses >= LOSSES_BEFORE_HOLD)
@@ -345,7 +343,7 @@ static void flow_send_end(struct flow_call *ended, enum flow_verdict verdict)
 	if (verdict == FLOW_OK) {
 		if (ended->call.kind != CALL_UNDO)
 			flow_send_keep_result(run, step, &ended->call.result_json);
-		else
+		else if (run->flow.failure.step != step)
 			flow_keep_text(&run->parts[step].error, NULL, 0);
 		run->parts[step].failing_since_ns = 0;
 	} else if (ended->call.verdict == VERDICT_TRANSIENT) {
@@ -367,7 +365,7 @@ static void flow_send_end_check(struct flow_target *target, struct flow_call *en
 		return;
 	}
 	part->has_said_no = ended->call.verdict == VERDICT_PERMANENT;
-	if (part->has_said_no && !ended->is_after_doubt && run->flow.state == FLOW_RUNNING) {
+	if (part->has_said_no && !ended->is_after_doubt && !part->is_settling && run->flow.state == FLOW_RUNNING) {
 		list_prepend(&target->queue, &part->node);
 		target->n_waiting++;
 		return;

@@ -52,6 +52,12 @@ static bool target_answer(struct rig_target *ours)
 	return true;
 }
 
+void rig_sicken(struct rig_target *target, const char *body, enum verdict verdict)
+{
+	target->sick = body;
+	target->sick_verdict = verdict;
+}
+
 static void target_init(struct rig_target *ours, const char *name, bool is_service)
 {
 	static const struct target_ops ops = {.submit = target_submit};
@@ -326,7 +332,7 @@ void rig_saga_submit(struct rig *rig, struct rig_saga *saga, const char *json)
 {
 	struct request_fault fault = {.code = CODE_NONE};
 	uint32_t uid = saga->flow.uid;
-	char text[4096];
+	char text[RIG_SPEC_BYTES];
 	size_t len = strlen(json);
 	int rc;
 

@@ -11,6 +11,17 @@
 #define RIG_FLOW_STEPS 8
 #define RIG_TEXT_BYTES 256
 #define RIG_SENT_BYTES 4096
+#define RIG_SPEC_BYTES 8192
+
+/* Parameters of saga.run, for rig_saga_submit(). */
+#define PG(name, more)                                                                                                 \
+	"{'name':'" name "','store':'postgresql','do':{'sql':'do " name "'},'undo':{'sql':'undo " name "'}" more "}"
+#define PAY(name, more)                                                                                                \
+	"{'name':'" name "','service':'payments','do':{'method':'POST','path':'/do/" name                              \
+	"'},'undo':{'method':'POST','path':'/undo/" name "'}" more "}"
+#define CHECK     ",'check':{'method':'GET','path':'/check'}"
+#define SAGA(x)   "{'steps':[" x "]}"
+#define THREE     SAGA(PG("a", "") "," PG("b", "") "," PG("c", ""))
 
 struct rig;
 
@@ -38,7 +49,7 @@ struct rig_flow_step {
 struct rig_flow {
 	bool is_used;
 	struct uuid id;
-	char state[24], code[48], reason[RIG_TEXT_BYTES], key[64], spec[4096];
+	char state[24], code[48], reason[RIG_TEXT_BYTES], key[64], spec[RIG_SPEC_BYTES];
 	bool has_key;
 	uint8_t hash[32];
 	uint32_t uid, n_records;
@@ -69,7 +80,7 @@ struct rig_saga {
 	enum code failure;
 	bool is_stored;
 	char error[ERR_TEXT_BYTES], failed_step[64];
-	char steps[512]; /* "a=done b=undone" */
+	char steps[2048]; /* "a=done b=undone" */
 	char results[512];
 };
 
@@ -81,6 +92,9 @@ void rig_flow_journal(struct journal *journal, struct journal_flow_req *req);
 void rig_flow_find(struct journal *journal, struct journal_flow_find_req *req);
 int rig_flow_load(struct journal *journal, int (*flow)(void *arg, const struct journal_flow *found), void *arg,
 		  struct err *err);
+
+/* Calls with this text in their body end so. */
+void rig_sicken(struct rig_target *target, const char *body, enum verdict verdict);
 
 /* Parses the parameters of saga.run (quotes may be written as ') and submits them. */
 void rig_saga_submit(struct rig *rig, struct rig_saga *saga, const char *json);

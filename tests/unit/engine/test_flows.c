@@ -11,15 +11,6 @@
 
 #include <cmocka.h>
 
-#define PG(name, more)                                                                                                 \
-	"{'name':'" name "','store':'postgresql','do':{'sql':'do " name "'},'undo':{'sql':'undo " name "'}" more "}"
-#define PAY(name, more)                                                                                                \
-	"{'name':'" name "','service':'payments','do':{'method':'POST','path':'/do/" name                              \
-	"'},'undo':{'method':'POST','path':'/undo/" name "'}" more "}"
-#define CHECK     ",'check':{'method':'GET','path':'/check'}"
-#define SAGA(x)   "{'steps':[" x "]}"
-#define THREE     SAGA(PG("a", "") "," PG("b", "") "," PG("c", ""))
-
 static struct rig rig;
 static struct rig_target *const pg = &rig.flows.targets[0], *const pay = &rig.flows.targets[1];
 
@@ -36,12 +27,6 @@ static int tear_down(void **state)
 	(void)state;
 	rig_fini(&rig);
 	return 0;
-}
-
-static void sicken(struct rig_target *target, const char *body, enum verdict verdict)
-{
-	target->sick = body;
-	target->sick_verdict = verdict;
 }
 
 /* ---- the way forwards ---- */
@@ -94,7 +79,7 @@ static void a_result_reaches_a_later_step(void **state)
 
 	(void)state;
 	rig_run(&rig);
-	sicken(pay, "\"left\":7", VERDICT_PERMANENT);
+	rig_sicken(pay, "\"left\":7", VERDICT_PERMANENT);
 	rig_saga_run(&rig, &saga,
 		     SAGA(PG("a", "") ",{'name':'b','service':'payments','undo':null,'do':{'method':'POST','path':'/',"
 				      "'body':{'left':{'$from':'a','pointer':'/n'}}}}"));
@@ -128,7 +113,7 @@ static void what_ran_is_undone_in_reverse_order(void **state)
 
 	(void)state;
 	rig_run(&rig);
-	sicken(pg, "do c", VERDICT_PERMANENT);
+	rig_sicken(pg, "do c", VERDICT_PERMANENT);
 	rig_saga_run(&rig, &saga, THREE);
 	assert_int_equal(saga.state, FLOW_COMPENSATED);
 	assert_int_equal(saga.failure, CODE_STORE_REFUSED);
@@ -144,7 +129,7 @@ static void the_journal_keeps_what_an_ended_saga_was(void **state)
 
 	(void)state;
 	rig_run(&rig);
-	sicken(pg, "do c", VERDICT_PERMANENT);
+	rig_sicken(pg, "do c", VERDICT_PERMANENT);
 	rig_saga_run(&rig, &saga, THREE);
 	rig_saga_ask(&rig, &saga, &saga.id, false);
 	assert_int_equal(saga.state, FLOW_COMPENSATED);
@@ -159,7 +144,7 @@ static void a_transient_failure_is_tried_again_within_its_budget(void **state)
 
 	(void)state;
 	rig_run(&rig);
-	sicken(pg, "do b", VERDICT_TRANSIENT);
+	rig_sicken(pg, "do b", VERDICT_TRANSIENT);
 	rig_saga_run(&rig, &saga, THREE);
 	assert_int_equal(saga.n_answers, 0);
 	rig_wait(&rig, 5000);
@@ -174,7 +159,7 @@ static void doubt_without_a_barrier_is_not_sent_again_but_undone(void **state)
 
 	(void)state;
 	rig_run(&rig);
-	sicken(pay, "/do/b", VERDICT_DOUBT);
+	rig_sicken(pay, "/do/b", VERDICT_DOUBT);
 	rig_saga_run(&rig, &saga, SAGA(PG("a", "") "," PAY("b", "")));
 	assert_string_equal(rig.flows.sent, " do:a do:b undo:b undo:a");
 	assert_string_equal(saga.steps, "a=undone b=undone");
@@ -186,7 +171,7 @@ static void doubt_behind_a_barrier_is_sent_again(void **state)
 
 	(void)state;
 	rig_run(&rig);
-	sicken(pg, "do b", VERDICT_DOUBT);
+	rig_sicken(pg, "do b", VERDICT_DOUBT);
 	rig_saga_run(&rig, &saga, THREE);
 	pg->sick = NULL;
 	rig_wait(&rig, 1000);
@@ -200,7 +185,7 @@ static void a_service_is_asked_before_anything_is_sent_again(void **state)
 
 	(void)state;
 	rig_run(&rig);
-	sicken(pay, "/do/b", VERDICT_DOUBT);
+	rig_sicken(pay, "/do/b", VERDICT_DOUBT);
 	rig_saga_run(&rig, &saga, SAGA(PAY("b", CHECK)));
 	assert_int_equal(saga.state, FLOW_COMMITTED);
 	assert_string_equal(rig.flows.sent, " do:b check:b"); /* it said yes */
@@ -213,7 +198,7 @@ static void a_service_is_asked_before_anything_is_sent_again(void **state)
 	assert_string_equal(rig.flows.sent, " do:b check:b do:b"); /* no */
 	rig.flows.sent[0] = '\0';
 	pay->verdicts[CALL_CHECK] = VERDICT_TRANSIENT;
-	sicken(pay, "/do/b", VERDICT_DOUBT);
+	rig_sicken(pay, "/do/b", VERDICT_DOUBT);
 	rig_saga_run(&rig, &saga, SAGA(PAY("b", CHECK)));
 	rig_wait(&rig, 10000);
 	assert_int_equal(saga.state, FLOW_COMPENSATED);
@@ -229,7 +214,7 @@ static void an_undo_is_tried_until_it_succeeds(void **state)
 
 	(void)state;
 	rig_run(&rig);
-	sicken(pay, "/do/b", VERDICT_PERMANENT);
+	rig_sicken(pay, "/do/b", VERDICT_PERMANENT);
 	pg->verdicts[CALL_UNDO] = VERDICT_PERMANENT;
 	rig_saga_run(&rig, &saga, SAGA(PG("a", "") "," PAY("b", "")));
 	rig_wait(&rig, 9000);
@@ -248,6 +233,73 @@ static void an_undo_is_tried_until_it_succeeds(void **state)
 	assert_string_equal(saga.steps, "a=undone b=failed");
 }
 
+/* Two roads of four steps that part and meet again, twelve times, in one saga: fails at each step in turn. */
+#define N_FIFTY 50
+
+static void make_fifty(char *json, size_t size)
+{
+	size_t n = (size_t)snprintf(json, size, "{'steps':[");
+
+	for (int i = 0; i < N_FIFTY; i++) {
+		n += (size_t)snprintf(json + n, size - n,
+				      "%s{'name':'s%02d','store':'postgresql','do':{'sql':'do s%02d.'},'undo':{'sql':'u'}",
+				      i > 0 ? "," : "", i, i);
+		if (i > 0 && i % 4 == 0)
+			n += (size_t)snprintf(json + n, size - n, ",'after':['s%02d','s%02d']", i - 1, i - 2);
+		else if (i % 4 == 2)
+			n += (size_t)snprintf(json + n, size - n, ",'after':['s%02d']", i - 2);
+		else if (i % 4 == 3)
+			n += (size_t)snprintf(json + n, size - n, ",'after':['s%02d']", i - 2);
+		n += (size_t)snprintf(json + n, size - n, "}");
+	}
+	(void)snprintf(json + n, size - n, "]}");
+}
+
+static const char *sent_at(const char *kind, int step)
+{
+	char text[16];
+
+	(void)snprintf(text, sizeof(text), " %s:s%02d", kind, step);
+	return strstr(rig.flows.sent, text);
+}
+
+static void check_fifty(int bad)
+{
+	assert_null(sent_at("undo", bad));
+	for (int i = 0; i < N_FIFTY; i++) {
+		assert_true((sent_at("do", i) != NULL && i != bad) == (sent_at("undo", i) != NULL));
+		/* The next in the graph is undone before, if it ran at all. */
+		for (int k = i + 1; k < i + 3 && k < N_FIFTY; k++) {
+			bool is_after = (k % 4 == 0) || (k % 4 == 1 && i == k - 1) || (k % 4 >= 2 && i == k - 2);
+
+			if (is_after && sent_at("undo", k) != NULL)
+				assert_true(sent_at("undo", k) < sent_at("undo", i));
+		}
+	}
+}
+
+static void fifty_steps_fail_at_each_in_turn(void **state)
+{
+	static char json[RIG_SPEC_BYTES];
+
+	(void)state;
+	make_fifty(json, sizeof(json));
+	rig.flows.config.limits.max_depth = N_FIFTY;
+	rig_run(&rig);
+	for (int i = 0; i < N_FIFTY; i++) {
+		struct rig_saga saga = {0};
+		char sick[16];
+
+		(void)snprintf(sick, sizeof(sick), "do s%02d.", i);
+		rig_sicken(pg, sick, VERDICT_PERMANENT);
+		rig.flows.sent[0] = '\0';
+		rig_saga_run(&rig, &saga, json);
+		assert_int_equal(saga.state, FLOW_COMPENSATED);
+		check_fifty(i);
+	}
+	pg->sick = NULL;
+}
+
 /* ---- stopping ---- */
 
 static void a_deadline_ends_in_compensation(void **state)
@@ -256,7 +308,7 @@ static void a_deadline_ends_in_compensation(void **state)
 
 	(void)state;
 	rig_run(&rig);
-	sicken(pg, "do b", VERDICT_OUTAGE);
+	rig_sicken(pg, "do b", VERDICT_OUTAGE);
 	rig_saga_run(&rig, &saga,
 		     "{'deadline_ms':1000,'steps':[" PG("a", "") "," PG("b", ",'retry':{'max':90}") "]}");
 	rig_wait(&rig, 900);
@@ -373,6 +425,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_restart_goes_on_where_the_journal_is, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_restart_undoes_what_may_have_run_and_can_t_be_repeated, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(fifty_steps_fail_at_each_in_turn, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
