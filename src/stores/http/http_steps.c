@@ -33,6 +33,16 @@ bool http_steps_add_header(struct http_step *step, const char *name, struct str 
 	return !step->header_text.failed;
 }
 
+void http_steps_add_key(struct http_step *step)
+{
+	char key[STEP_CODEC_KEY_BYTES + 8];
+
+	step_codec_key(step->call, key);
+	(void)strcat(key, step->call->kind == CALL_UNDO ? "/undo" : "/do"); /* 8 bytes are left for it */
+	if (!http_steps_add_header(step, "Idempotency-Key", str_of(key)))
+		step->header_text.failed = true;
+}
+
 /* The text may have moved while it grew. */
 static void http_step_point_headers(struct http_step *step)
 {

@@ -62,6 +62,9 @@ void http_steps_close(struct target *target, void (*closed)(void *arg), void *ar
 /* Adds a header line to the exchange. False: no memory, or too many. */
 bool http_steps_add_header(struct http_step *step, const char *name, struct str value) WARN_UNUSED;
 
+/* Adds `Idempotency-Key: SAGA/STEP/do` or /undo; a check has its do's. */
+void http_steps_add_key(struct http_step *step);
+
 /* The verdict of an exchange that brought no answer: sets the call's. */
 void http_steps_fail_lost(struct http_step *step);
 

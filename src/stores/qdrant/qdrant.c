@@ -167,19 +167,23 @@ static void qdrant_close(struct store *store, void (*closed)(void *arg), void *a
 	http_client_close(qdrant->client, qdrant_closed, qdrant);
 }
 
-static int qdrant_renew_secret(struct store *store, const char *secret)
+int qdrant_renew_key(struct http_client *client, const char *key)
 {
-	struct qdrant *qdrant = container_of(store, struct qdrant, store);
 	struct buf header = {0};
 	int rc;
 
 	/* Without a key a header of that name alone: curl leaves it out (CURLOPT_HTTPHEADER(3)). */
-	buf_append_format(&header, secret[0] != '\0' ? "api-key: %s" : "api-key:", secret);
-	rc = header.failed ? -ENOMEM : http_client_renew(qdrant->client, NULL, header.at);
+	buf_append_format(&header, key[0] != '\0' ? "api-key: %s" : "api-key:", key);
+	rc = header.failed ? -ENOMEM : http_client_renew(client, NULL, header.at);
 	if (header.at != NULL)
 		explicit_bzero(header.at, header.len);
 	buf_fini(&header);
 	return rc;
+}
+
+static int qdrant_renew_secret(struct store *store, const char *secret)
+{
+	return qdrant_renew_key(container_of(store, struct qdrant, store)->client, secret);
 }
 
 static const struct store_ops qdrant_ops = {
@@ -202,12 +206,11 @@ static int qdrant_check(const struct qdrant_config *config, const char *collecti
 	return rc == 0 ? http_store_check_bounds("qdrant", config->connections, config->max_batch, err) : rc;
 }
 
-static int qdrant_make_client(struct qdrant *qdrant, uv_loop_t *loop, const struct qdrant_config *config,
-			      struct err *err)
+void qdrant_fill_http(const struct qdrant_config *config, struct http_config *out_http, struct buf *out_key)
 {
-	bool has_key = config->api_key != NULL && config->api_key[0] != '\0';
-	struct buf header = {0};
-	struct http_config http = {
+	if (config->api_key != NULL && config->api_key[0] != '\0')
+		buf_append_format(out_key, "api-key: %s", config->api_key);
+	*out_http = (struct http_config){
 		.store = "qdrant",
 		.host = config->host != NULL ? config->host : "127.0.0.1",
 		.port = config->port != 0 ? config->port : 6333,
@@ -216,19 +219,25 @@ static int qdrant_make_client(struct qdrant *qdrant, uv_loop_t *loop, const stru
 		.cert_file = config->cert_file,
 		.key_file = config->key_file,
 		.verify = http_verify_of(config->verify),
+		.header = out_key->at,
 		.connect_timeout_ms = http_store_or(config->connect_timeout_ms, 3000),
 		.idle_s = IDLE_S,
-		.max_idle = qdrant->store.max_requests + 1, /* one for init and ping */
 		.reply_max_bytes = REPLY_MAX_BYTES,
 	};
+}
+
+static int qdrant_make_client(struct qdrant *qdrant, uv_loop_t *loop, const struct qdrant_config *config,
+			      struct err *err)
+{
+	struct buf key = {0};
+	struct http_config http;
 	int rc;
 
-	if (has_key)
-		buf_append_format(&header, "api-key: %s", config->api_key);
-	http.header = header.at;
-	rc = header.failed ? err_set(err, -ENOMEM, "qdrant: no memory")
-			   : http_client_create(loop, &http, qdrant->log, &qdrant->client, err);
-	buf_fini(&header);
+	qdrant_fill_http(config, &http, &key);
+	http.max_idle = qdrant->store.max_requests + 1; /* one for init and ping */
+	rc = key.failed ? err_set(err, -ENOMEM, "qdrant: no memory")
+			: http_client_create(loop, &http, qdrant->log, &qdrant->client, err);
+	buf_fini(&key);
 	return rc;
 }
 

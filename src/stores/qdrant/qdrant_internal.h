@@ -1,4 +1,5 @@
-/* What qdrant.c (writes) and qdrant_init.c (collection, ping) share. Nobody else includes it. */
+/* What qdrant.c (writes), qdrant_init.c (collection, ping) and qdrant_steps.c (clients' own steps) share. Nobody else
+ * includes it. */
 #ifndef SAGAD_STORES_QDRANT_INTERNAL_H
 #define SAGAD_STORES_QDRANT_INTERNAL_H
 
@@ -38,5 +39,11 @@ struct qdrant {
 
 void qdrant_init(struct store *store, struct store_init_req *req);
 void qdrant_ping(struct store *store, struct store_init_req *req);
+
+/* How the server is reached. `out_key` is the caller's, empty before, and holds the header that *out_http points at. */
+void qdrant_fill_http(const struct qdrant_config *config, struct http_config *out_http, struct buf *out_key);
+
+/* Another API key for the requests from now on; "": none. As http_client_renew(). */
+int qdrant_renew_key(struct http_client *client, const char *key) WARN_UNUSED;
 
 #endif

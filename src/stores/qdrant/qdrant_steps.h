@@ -5,7 +5,8 @@
  * be read only. The result is {"status": 200, "body": ...}.
  *
  * `Idempotency-Key: SAGA/STEP/do` (or /undo) goes along, for a proxy that knows it; Qdrant itself has no transactions,
- * so the client's dos and undos must be repeatable. curl itself sends none of them twice. */
+ * so the client's dos and undos must be repeatable (an upsert is, creating a collection isn't: the second time it is
+ * refused). curl itself sends none of them twice. An alias of the documents' collection is not recognized as it. */
 #ifndef SAGAD_STORES_QDRANT_QDRANT_STEPS_H
 #define SAGAD_STORES_QDRANT_QDRANT_STEPS_H
 

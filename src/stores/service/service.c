@@ -30,7 +30,6 @@ static bool service_add_headers(struct http_step *step, yyjson_val *headers)
 {
 	const struct service *service = service_of(step->owner);
 	const char *own = service->secret_header != NULL ? service->secret_header : "authorization";
-	char key[STEP_CODEC_KEY_BYTES + 8];
 	yyjson_obj_iter it = yyjson_obj_iter_with(headers);
 	yyjson_val *name;
 
@@ -48,10 +47,7 @@ static bool service_add_headers(struct http_step *step, yyjson_val *headers)
 		if (!http_steps_add_header(step, yyjson_get_str(name), value))
 			step->header_text.failed = true;
 	}
-	step_codec_key(step->call, key);
-	(void)strcat(key, step->call->kind == CALL_UNDO ? "/undo" : "/do"); /* 8 bytes are left for it */
-	if (!http_steps_add_header(step, "Idempotency-Key", str_of(key)))
-		step->header_text.failed = true;
+	http_steps_add_key(step);
 	return true;
 }
 
