@@ -308,6 +308,47 @@ static void connection_metrics(struct buf *out, const struct ops_view *view)
 	       (double)(view->jobs.unsent_bytes + view->admin.unsent_bytes));
 }
 
+/* ---- sagas that clients wrote ---- */
+
+static void step_call_metrics(struct buf *out, const struct flow_stats *flows)
+{
+	static const char *const kinds[] = {[CALL_DO] = "do", [CALL_UNDO] = "undo", [CALL_CHECK] = "check"};
+
+	head(out, "sagad_step_calls_total", "counter", "Calls of steps, by store or service and kind.");
+	for (uint32_t i = 0; i < flows->n_targets; i++)
+		for (size_t kind = 0; kind < ARRAY_LEN(kinds); kind++)
+			buf_append_format(out, "sagad_step_calls_total{target=\"%s\",kind=\"%s\"} %" PRIu64 "\n",
+					  flows->targets[i], kinds[kind], flows->n_calls[i][kind]);
+	head(out, "sagad_step_failures_total", "counter", "Calls of steps that were not done, by store or service.");
+	for (uint32_t i = 0; i < flows->n_targets; i++)
+		labelled(out, "sagad_step_failures_total", "target", flows->targets[i], flows->n_failures[i]);
+	head(out, "sagad_step_calls_waiting", "gauge", "Calls of steps that wait for a place.");
+	for (uint32_t i = 0; i < flows->n_targets; i++)
+		labelled(out, "sagad_step_calls_waiting", "target", flows->targets[i], flows->n_waiting[i]);
+	head(out, "sagad_step_calls_out", "gauge", "Calls of steps that are out.");
+	for (uint32_t i = 0; i < flows->n_targets; i++)
+		labelled(out, "sagad_step_calls_out", "target", flows->targets[i], flows->n_out[i]);
+}
+
+static void step_metrics(struct buf *out, const struct flow_stats *flows)
+{
+	single(out, "sagad_step_sagas_open", "gauge", "Sagas that clients wrote and that have not ended.",
+	       (double)flows->n_open);
+	single(out, "sagad_step_sagas_compensating", "gauge", "Those of them that are being compensated.",
+	       (double)flows->n_compensating);
+	single(out, "sagad_step_sagas_parked", "gauge",
+	       "Those of them with a step that has failed for so long that it is tried rarely.",
+	       (double)flows->n_parked);
+	single(out, "sagad_step_sagas_bytes", "gauge", "Memory of their texts and results.", (double)flows->bytes);
+	head(out, "sagad_step_sagas_total", "counter", "Sagas that clients wrote, by outcome.");
+	labelled(out, "sagad_step_sagas_total", "outcome", "committed", flows->n_committed);
+	labelled(out, "sagad_step_sagas_total", "outcome", "compensated", flows->n_compensated);
+	labelled(out, "sagad_step_sagas_total", "outcome", "refused", flows->n_refused);
+	single(out, "sagad_steps_resolved_total", "counter", "Steps that an operator has declared settled.",
+	       (double)flows->n_resolved);
+	step_call_metrics(out, flows);
+}
+
 static void process_metrics(struct buf *out, const struct ops_process *process)
 {
 	single(out, "process_cpu_seconds_total", "counter", "User and system time.", process->cpu_s);
@@ -326,6 +367,7 @@ void ops_metrics_print(const struct ops_view *view, struct buf *out)
 	state_metrics(out, view);
 	load_metrics(out, view);
 	store_metrics(out, view);
+	step_metrics(out, &view->flows);
 	journal_metrics(out, view);
 	connection_metrics(out, view);
 	process_metrics(out, &view->process);

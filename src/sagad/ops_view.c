@@ -105,6 +105,7 @@ void ops_view_take(struct ops_view *view, const struct ops_sources *sources, int
 	view->config = sources->config;
 	view->unix_ms = unix_ms;
 	engine_stats(sources->engine, &view->stats);
+	engine_flow_stats(sources->engine, &view->flows);
 	view->meter = *engine_meter(sources->engine);
 	stores_take(view, sources->ports);
 	journal_stats(sources->ports->journal, &view->journal);

@@ -4,6 +4,7 @@
 #define SAGAD_SAGAD_OPS_VIEW_H
 
 #include "engine/engine.h"
+#include "engine/flows.h"
 #include "engine/meter.h"
 #include "journal/journal.h"
 #include "net/server.h"
@@ -49,6 +50,7 @@ struct ops_view {
 	uint64_t uptime_ms;
 	uint64_t drain_ms; /* since the drain began; 0: none */
 	struct engine_stats stats;
+	struct flow_stats flows; /* sagas that clients wrote */
 	struct meter meter;
 	struct ops_store stores[SURVEY_MAX]; /* PostgreSQL first */
 	uint32_t n_stores;
