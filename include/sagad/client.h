@@ -40,6 +40,7 @@ extern "C" {
 
 struct sagad_client; /* a connection */
 struct sagad_reply;  /* an answer */
+struct sagad_saga;   /* a saga that is being written */
 
 /* Connects to a daemon's socket.
  * Ownership: *out_client is the caller's, to be closed with sagad_close(). `path` is borrowed.
@@ -87,6 +88,62 @@ SAGAD_PUBLIC const char *sagad_client_error(const struct sagad_client *client);
 
 /* The socket, for poll(); -1 when the connection is gone. It stays the client's. */
 SAGAD_PUBLIC int sagad_client_fd(const struct sagad_client *client);
+
+/* ---- a saga of your own, step by step ----
+ *
+ *     struct sagad_saga *saga = sagad_saga_create();
+ *
+ *     sagad_saga_add_step(saga, "reserve", "postgresql",
+ *                         "{\"sql\": \"UPDATE stock SET n = n - 1 WHERE sku = $1\", \"params\": [\"a1\"]}",
+ *                         "{\"sql\": \"UPDATE stock SET n = n + 1 WHERE sku = $1\", \"params\": [\"a1\"]}");
+ *     sagad_saga_add_service_step(saga, "charge", "payments",
+ *                                 "{\"method\": \"POST\", \"path\": \"/charges\", \"body\": {\"amount\": 30}}",
+ *                                 "{\"method\": \"DELETE\", \"path\": \"/charges/order-7\"}");
+ *     sagad_saga_set_step(saga, "idempotent", "true");
+ *     sagad_saga_set_key(saga, "order-7");
+ *     if (sagad_saga_run(client, saga, -1, &reply) != 0)
+ *             errx(1, "%s", sagad_client_error(client));
+ *     sagad_saga_free(saga);
+ *
+ * What a call can't do is remembered, and sagad_saga_run() tells it: so the calls between need no looking at. What the
+ * members mean says docs/protocol.md, saga.run. */
+
+/* An empty saga, to be freed with sagad_saga_free(); NULL: out of memory, which all functions here take, too. */
+SAGAD_PUBLIC struct sagad_saga *sagad_saga_create(void);
+
+/* Appends a step on a store: "postgresql", "redis", "neo4j", "qdrant" or "documents". `do_json` and `undo_json` are
+ * JSON objects; undo_json may be "null" (what it did may stay), or NULL: left out, as for a pivot and what comes after
+ * it. Texts are borrowed for the call. Errors: -EINVAL: no JSON; -ENOMEM. */
+SAGAD_PUBLIC int sagad_saga_add_step(struct sagad_saga *saga, const char *name, const char *store, const char *do_json,
+				     const char *undo_json);
+
+/* The same on a service that the daemon's configuration names. */
+SAGAD_PUBLIC int sagad_saga_add_service_step(struct sagad_saga *saga, const char *name, const char *service,
+					     const char *do_json, const char *undo_json);
+
+/* Sets a member of the step that was added last: "after" to "[\"reserve\"]", "pivot" to "true", "timeout_ms" to "500".
+ * Errors as above; -EINVAL also when there is no step yet. */
+SAGAD_PUBLIC int sagad_saga_set_step(struct sagad_saga *saga, const char *member, const char *json);
+
+/* Sets a member of the saga: "deadline_ms" to "3000", "wait" to "\"accepted\"". */
+SAGAD_PUBLIC int sagad_saga_set(struct sagad_saga *saga, const char *member, const char *json);
+
+/* Sets its idempotency key, a text. */
+SAGAD_PUBLIC int sagad_saga_set_key(struct sagad_saga *saga, const char *key);
+
+/* Runs it and waits: sagad_call() with saga.run. The saga stays the caller's and may be run again.
+ * Errors as sagad_call(); and the first one of the calls that made the saga, with nothing sent. */
+SAGAD_PUBLIC int sagad_saga_run(struct sagad_client *client, const struct sagad_saga *saga, int timeout_ms,
+				struct sagad_reply **out_reply) SAGAD_WARN_UNUSED;
+
+/* Its parameters as JSON, for sagad_submit(); NULL: it has a fault, or there is no memory. The caller's: free(). */
+SAGAD_PUBLIC char *sagad_saga_json(const struct sagad_saga *saga);
+
+/* What went wrong first; "" when nothing has. Borrowed from the saga. */
+SAGAD_PUBLIC const char *sagad_saga_error(const struct sagad_saga *saga);
+
+/* Frees it. Takes NULL. */
+SAGAD_PUBLIC void sagad_saga_free(struct sagad_saga *saga);
 
 /* ---- an answer; all texts are borrowed from it, end with a NUL, and are never NULL ---- */
 

@@ -436,6 +436,22 @@ int sagad_call(struct sagad_client *client, const char *method, const char *para
 	return rc != 0 ? rc : sagad_wait(client, id, timeout_ms, out_reply);
 }
 
+int sagad_saga_run(struct sagad_client *client, const struct sagad_saga *saga, int timeout_ms,
+		   struct sagad_reply **out_reply)
+{
+	char *json = sagad_saga_json(saga);
+	const char *fault = sagad_saga_error(saga);
+	int rc;
+
+	if (json == NULL && fault[0] != '\0')
+		return err_set(&client->err, -EINVAL, "the saga can't be run: %s", fault);
+	if (json == NULL)
+		return err_set(&client->err, -ENOMEM, "out of memory for a saga");
+	rc = sagad_call(client, "saga.run", json, strlen(json), timeout_ms, out_reply);
+	free(json);
+	return rc;
+}
+
 /* ---- the rest ---- */
 
 size_t sagad_outstanding(const struct sagad_client *client)
