@@ -5,8 +5,11 @@
 #include <string.h>
 
 /* A window is long enough to tell neighbours apart, and short enough to follow a load that changes. */
-#define PACE_WINDOW_REQUESTS 16
+#define PACE_WINDOW_REQUESTS 8
 #define PACE_WINDOW_NS       ((uint64_t)100 * 1000000u)
+
+/* One that is worked on, and one that is on its way. */
+#define PACE_FIRST 2
 
 /* One window in so many tries a neighbour that seemed worse the last time. */
 #define PACE_EXPLORE_EVERY 8
@@ -17,7 +20,7 @@
 void pace_init(struct pace *pace, uint32_t max)
 {
 	MUST(max >= 1 && max <= PACE_MAX);
-	*pace = (struct pace){.now = max, .max = max};
+	*pace = (struct pace){.now = max < PACE_FIRST ? max : PACE_FIRST, .max = max};
 }
 
 static void pace_change(struct pace *pace, uint32_t to)
@@ -46,7 +49,8 @@ static uint32_t pace_explore(const struct pace *pace)
 	return pace->now - 1;
 }
 
-/* The next number: a neighbour that isn't known, or the best of the three. */
+/* The next number: a neighbour that isn't known, or the best of the three, and of equals the fewest: their batches are
+ * the largest, and cost all stores on the machine the least. */
 static uint32_t pace_choose(const struct pace *pace)
 {
 	uint32_t best = pace->now, low = pace->now > 1 ? pace->now - 1 : 1;
@@ -55,11 +59,14 @@ static uint32_t pace_choose(const struct pace *pace)
 	for (uint32_t i = low; i <= high; i++) {
 		if (pace->rates[i] <= 0)
 			return i;
-		if (pace->rates[i] > pace->rates[best] * PACE_BETTER)
+		if (pace->rates[i] > pace->rates[best])
 			best = i;
 	}
-	if (best == pace->now && pace->n_windows % PACE_EXPLORE_EVERY == 0)
+	if (pace->n_windows % PACE_EXPLORE_EVERY == 0)
 		return pace_explore(pace);
+	for (uint32_t i = low; i < best; i++)
+		if (pace->rates[i] * PACE_BETTER >= pace->rates[best])
+			return i;
 	return best;
 }
 
@@ -73,12 +80,17 @@ static void pace_learn(struct pace *pace, uint64_t now_ns)
 	pace_change(pace, pace_choose(pace));
 }
 
+/* Without load, requests of one write each, a burst shall find all of them free. Under a load that the store keeps up
+ * with fewer requests do as well. */
 static void pace_end_window(struct pace *pace, uint64_t now_ns)
 {
 	bool is_full = pace->n_wanted + PACE_WINDOW_REQUESTS / 8 >= pace->n_requests;
+	bool is_loaded = pace->n_writes >= 2 * (uint64_t)pace->n_requests;
 
 	if (is_full && pace->max > 1)
 		pace_learn(pace, now_ns);
+	else if (is_loaded)
+		pace_change(pace, pace->now > 1 ? pace->now - 1 : 1);
 	else
 		pace_change(pace, pace->now < pace->max ? pace->now + 1 : pace->max);
 }

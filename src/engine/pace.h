@@ -3,8 +3,8 @@
  * Few requests make large batches, many keep the store's processors busy, and which is better depends on the store, the
  * documents and the machine. So while more waits than can be sent, the writes done in a second are counted for the
  * number of requests in use; its neighbours are tried now and then, and the better one is taken. After failures that a
- * smaller load may cure (deadlocks, time-outs) the number is halved, and all is tried anew. A store that keeps up gets
- * the whole number: it does no harm there, and a burst finds it free.
+ * smaller load may cure (deadlocks, time-outs) the number is halved, and all is tried anew. Of numbers that do as well
+ * the smallest is taken. Without load the whole number is allowed: a burst finds it free.
  *
  * No clock: times come in. */
 #ifndef SAGAD_ENGINE_PACE_H
@@ -32,7 +32,7 @@ struct pace {
 	double rates[PACE_MAX + 1]; /* writes in a nanosecond with so many requests; 0: not known */
 };
 
-/* Begins with `max`, 1..PACE_MAX. */
+/* `max`: 1..PACE_MAX. It begins with two. */
 void pace_init(struct pace *pace, uint32_t max);
 
 /* A failure that a smaller load may cure: deadlocks, time-outs, a server that has no more connections. */

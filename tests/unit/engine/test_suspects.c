@@ -151,7 +151,7 @@ static void suspects_and_others_take_turns(void **state)
 	while (fake.n_out > 0) {
 		if (fake.out[0]->writes[0] == &suspects[0].write || fake.out[0]->writes[0] == &suspects[1].write)
 			assert_int_equal(fake.n_out, 1);
-		n_turns += fake.n_out == REQUESTS_MAX;
+		n_turns += fake.n_out > 1; /* the others, together */
 		answer(&sender, &fake, 0, VERDICT_OK, false);
 	}
 	assert_true(n_turns > 0);
