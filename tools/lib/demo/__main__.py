@@ -13,6 +13,7 @@ from harness.daemon import Daemon  # noqa: E402
 from stores import StoreError, Stores  # noqa: E402
 
 import acts  # noqa: E402
+import sagas  # noqa: E402
 from stage import Failed, Stage  # noqa: E402
 
 SETTINGS = {
@@ -54,11 +55,15 @@ def play(stage, stores):
 
 def main():
     parser = argparse.ArgumentParser(prog="tools/demo", description=__doc__)
+    parser.add_argument("--sagas", action="store_true",
+                        help="the sagas of docs/examples instead: each whole, and failing at each of its steps in turn")
     parser.add_argument("--verbose", action="store_true", help="show the stores' own messages, too")
     options = parser.parse_args()
     stage = Stage()
     try:
         with Stores.scratch(say=stage.detail if options.verbose else stage.hush) as stores:
+            if options.sagas:
+                return sagas.play(stage, stores)
             play(stage, stores)
     except (Failed, StoreError, AssertionError) as problem:
         print(f"\ndemo: {problem}", file=sys.stderr)
