@@ -2,12 +2,13 @@
  * with its PIPELINE_SYNC or with the connection; libpq never sends the one after the other is lost. */
 #include "pg_conn.h"
 
+#include "pg_received.h"
+
 #include "base/must.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define TO(state) (1u << (state))
@@ -196,17 +197,12 @@ static void pg_conn_lose_by_peer(struct pg_conn *conn)
 	pg_conn_lose(conn, VERDICT_OUTAGE, why.text[0] != '\0' ? why.text : "the server closed the connection");
 }
 
-/* libpq keeps a result of any size; what waits in the socket is counted before it is read. */
-static bool pg_conn_is_flooded(struct pg_conn *conn)
+/* libpq keeps a result of any size. It doubles its buffer as it goes, so that it may have twice of what is counted. */
+static bool pg_conn_is_flooded(const struct pg_conn *conn)
 {
-	struct pg_exchange *exchange = conn->exchange;
-	int n = 0;
+	uint64_t max_bytes = conn->exchange != NULL ? conn->exchange->max_bytes : 0;
 
-	if (exchange == NULL || exchange->max_unread_bytes == 0 || ioctl(PQsocket(conn->pq), FIONREAD, &n) != 0 ||
-	    n < 0)
-		return false;
-	exchange->n_unread_bytes += (size_t)n;
-	return exchange->n_unread_bytes > exchange->max_unread_bytes;
+	return max_bytes != 0 && pg_received_bytes(PQsocket(conn->pq)) - conn->n_bytes_before > max_bytes;
 }
 
 void pg_conn_pump(struct pg_conn *conn)
@@ -327,6 +323,7 @@ void pg_conn_run_own(struct pg_conn *conn, struct pg_exchange *exchange)
 	conn->exchange = exchange;
 	conn->is_rolling_back = false;
 	conn->is_fatal = false;
+	conn->n_bytes_before = exchange->max_bytes != 0 ? pg_received_bytes(PQsocket(conn->pq)) : 0;
 	conn->end = (struct pg_end){.kind = PG_END_OK, .verdict = VERDICT_OK};
 	conn->is_broken = !exchange->send(exchange, conn->pq);
 	pg_conn_handed(conn);

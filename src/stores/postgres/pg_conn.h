@@ -66,8 +66,7 @@ struct pg_exchange {
 	bool (*send)(struct pg_exchange *exchange, PGconn *pq);
 	/* Every result, errors and PGRES_PIPELINE_SYNC included, borrowed for the call. */
 	enum pg_taken (*take)(struct pg_exchange *exchange, const PGresult *result);
-	size_t max_unread_bytes; /* what may come before take() clears n_unread_bytes; more ends the connection */
-	size_t n_unread_bytes;
+	uint64_t max_bytes; /* of all results; more ends the connection. 0: no limit */
 };
 
 struct pg_conn;
@@ -110,11 +109,12 @@ struct pg_conn {
 	uint32_t n_handles;  /* libuv handles and look-ups that closing waits for */
 	struct pg_exchange *exchange;
 	struct pg_exchange greeting;
-	uint32_t n_seen;     /* results of the exchange so far */
-	uint32_t n_expected; /* of them: one for each statement */
-	bool is_handed;      /* the script went to libpq whole, its sync included */
-	bool is_broken;      /* libpq took not all of it: the connection must go */
-	bool is_transaction; /* the script begins one: after an error it is rolled back */
+	uint32_t n_seen;         /* results of the exchange so far */
+	uint32_t n_expected;     /* of them: one for each statement */
+	bool is_handed;          /* the script went to libpq whole, its sync included */
+	uint64_t n_bytes_before; /* that the socket had received when an exchange of one's own began */
+	bool is_broken;          /* libpq took not all of it: the connection must go */
+	bool is_transaction;     /* the script begins one: after an error it is rolled back */
 	bool is_rolling_back;
 	bool is_fatal;     /* the session ends with this error, and what the server did is not known */
 	uint64_t ready_ms; /* uv_now() when it became ready */

@@ -16,8 +16,8 @@
 #define CONNECTIONS_MAX 64
 #define PIPELINE_MAX    256
 #define CALLS_MAX       1024
-/* What a result may hold beside the values that count: row headers, names. */
-#define UNREAD_SLACK_BYTES ((size_t)4 << 20)
+/* What a call's results may hold beside the values that count: row headers, names. */
+#define RESULT_SLACK_BYTES ((size_t)1 << 20)
 
 static struct pg_steps *pg_steps_of(struct target *target)
 {
@@ -85,7 +85,6 @@ static enum pg_taken pg_steps_take(struct pg_exchange *exchange, const PGresult 
 	struct pg_steps_conn *conn = container_of(exchange, struct pg_steps_conn, exchange);
 	struct pg_step *step;
 
-	exchange->n_unread_bytes = 0;
 	if (list_is_empty(&conn->flight))
 		return PG_TAKEN_BREACH;
 	step = container_of(conn->flight.next, struct pg_step, node);
@@ -101,6 +100,15 @@ static enum pg_taken pg_steps_take(struct pg_exchange *exchange, const PGresult 
 
 static void pg_steps_ended(struct pg_exchange *exchange, const struct pg_end *end);
 
+static uint32_t pg_steps_count(const struct list *head)
+{
+	uint32_t n = 0;
+
+	for (const struct list *it = head->next; it != head; it = it->next)
+		n++;
+	return n;
+}
+
 static void pg_steps_fly(struct pg_steps_conn *conn)
 {
 	/* no crash point: the journal's are on both sides of it */
@@ -110,7 +118,7 @@ static void pg_steps_fly(struct pg_steps_conn *conn)
 		.send = pg_steps_send_flight,
 		.take = pg_steps_take,
 		.ended = pg_steps_ended,
-		.max_unread_bytes = 4 * steps->max_result_bytes + UNREAD_SLACK_BYTES,
+		.max_bytes = pg_steps_count(&conn->flight) * (4 * steps->max_result_bytes + RESULT_SLACK_BYTES),
 	};
 	pg_conn_run_own(&conn->conn, &conn->exchange);
 }
@@ -153,15 +161,6 @@ static void pg_steps_board(struct pg_steps *steps, struct pg_steps_conn *conn, u
 		if (pg_step_is_alone(step))
 			return;
 	}
-}
-
-static uint32_t pg_steps_count(const struct list *head)
-{
-	uint32_t n = 0;
-
-	for (const struct list *it = head->next; it != head; it = it->next)
-		n++;
-	return n;
 }
 
 /* What waits is shared out over the connections that are free. */

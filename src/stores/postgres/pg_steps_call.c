@@ -276,6 +276,14 @@ static void pg_step_note_row(struct pg_step *step, const PGresult *result)
 		buf_append(&step->kept_json, PQgetvalue(result, 0, 1), (size_t)PQgetlength(result, 0, 1));
 }
 
+/* The server's word on a wrong number of parameters. */
+static bool pg_step_is_own_fault(const PGresult *result, const char *sqlstate)
+{
+	const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	return sqlstate != NULL && strcmp(sqlstate, "08P01") == 0 && severity != NULL && strcmp(severity, "ERROR") == 0;
+}
+
 static void pg_step_note_error(struct pg_step *step, const PGresult *result)
 {
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -285,7 +293,7 @@ static void pg_step_note_error(struct pg_step *step, const PGresult *result)
 		return; /* the first one is the cause */
 	step->has_failed = true;
 	step->failed_at = step->n_seen;
-	step->is_fatal = pg_conn_is_fatal(result, sqlstate);
+	step->is_fatal = pg_conn_is_fatal(result, sqlstate) && !pg_step_is_own_fault(result, sqlstate);
 	(void)snprintf(step->sqlstate, sizeof(step->sqlstate), "%s", sqlstate != NULL ? sqlstate : "");
 	(void)err_set(&step->err, 0, "%s (SQLSTATE %s)", text != NULL ? text : "an error without words",
 		      sqlstate != NULL ? sqlstate : "unknown");
@@ -441,6 +449,7 @@ static void pg_step_reopen(struct pg_step *step)
 	if (step->phase != PG_STEP_ROLL_BACK)
 		return;
 	step->phase = PG_STEP_OPEN;
+	step->is_block = true;
 	step->n_expected = step->body.n + 2;
 }
 

@@ -318,9 +318,10 @@ yyjson_mut_val *pg_steps_codec_value(yyjson_mut_doc *doc, uint32_t oid, struct s
 enum verdict pg_steps_codec_verdict(const char *sqlstate)
 {
 	/* Classes that documents never meet: cursors and statements that aren't there, triggers' and routines' own,
-	 * views' checks, a statement that no transaction block takes. */
-	static const char *const own_fault[] = {"02", "03", "09", "0B", "0L", "0P", "10", "20", "24", "25001", "26",
-						"27", "2B", "2D", "2F", "34", "38", "39", "3B", "44", "F0",    "HV"};
+	 * views' checks, a statement that no transaction block takes, a wrong number of parameters. */
+	static const char *const own_fault[] = {"02", "03", "08P01", "09", "0B", "0L", "0P", "10",
+						"20", "24", "25001", "26", "27", "2B", "2D", "2F",
+						"34", "38", "39",    "3B", "44", "F0", "HV"};
 	/* What an operator mends, whatever the statement. */
 	static const char *const operators[] = {"28", "3D", "53400", "57P04", "XX001", "XX002"};
 	enum verdict verdict = pg_sqlstate_verdict(sqlstate);

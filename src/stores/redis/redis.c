@@ -4,14 +4,11 @@
 #include "base/crash_point.h"
 
 #include "stores/redis/redis_internal.h"
-#include "stores/redis/redis_url.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PREFIX_MAX_BYTES 64
 
 static struct redis_store *store_of(struct store *store)
 {
@@ -213,11 +210,7 @@ static size_t op_write_bytes(const struct store *base, const struct leg_write *w
 
 static void store_free(struct redis_store *store)
 {
-	redis_tls_destroy(store->target.tls);
-	free(store->target.host);
-	free(store->target.path);
-	free(store->target.user);
-	free(store->target.password);
+	redis_target_fini(&store->target);
 	free(store->key_prefix);
 	free(store->slots);
 	free(store);
@@ -259,16 +252,7 @@ static void op_close(struct store *base, void (*closed)(void *arg), void *arg)
 
 static int op_renew_secret(struct store *base, const char *secret)
 {
-	struct redis_target *target = &store_of(base)->target;
-	char *copy = secret[0] != '\0' ? strdup(secret) : NULL;
-
-	if (copy == NULL && secret[0] != '\0')
-		return -ENOMEM;
-	if (target->password != NULL)
-		explicit_bzero(target->password, strlen(target->password));
-	free(target->password);
-	target->password = copy;
-	return 0;
+	return redis_target_renew(&store_of(base)->target, secret);
 }
 
 static const struct store_ops redis_ops = {
@@ -284,103 +268,19 @@ static const struct store_ops redis_ops = {
 
 /* ---- making it ---- */
 
-static bool is_given(const char *text)
-{
-	return text != NULL && text[0] != '\0';
-}
-
 static uint32_t number_or(uint32_t number, uint32_t fallback)
 {
 	return number != 0 ? number : fallback;
 }
 
-/* Braces would move the hash tag; blanks and control characters make keys that no shell can name. */
-static int check_prefix(const char *prefix, struct err *err)
+static void configure(struct redis_store *store, const struct redis_config *config)
 {
-	size_t len = strlen(prefix);
-
-	if (len > PREFIX_MAX_BYTES)
-		return err_set(err, -EINVAL, "redis: key_prefix has %zu bytes; %d are allowed", len, PREFIX_MAX_BYTES);
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)prefix[i] <= ' ' || prefix[i] == 0x7f || prefix[i] == '{' || prefix[i] == '}')
-			return err_set(err, -EINVAL,
-				       "redis: key_prefix \"%s\" has a brace, a blank or a control character", prefix);
-	return 0;
-}
-
-static int check_config(const struct redis_config *config, struct err *err)
-{
-	if (config->connections > 64)
-		return err_set(err, -EINVAL, "redis: connections is %u; 1 to 64 are allowed", config->connections);
-	if (config->max_batch > 4096)
-		return err_set(err, -EINVAL, "redis: max_batch is %u; 1 to 4096 are allowed", config->max_batch);
-	if (is_given(config->path) && strlen(config->path) >= REDIS_URL_PATH_BYTES)
-		return err_set(err, -EINVAL, "redis: path has %zu bytes; a Unix socket's has at most %d",
-			       strlen(config->path), REDIS_URL_PATH_BYTES - 1);
-	if (is_given(config->user) && !is_given(config->password))
-		return err_set(err, -EINVAL, "redis: user \"%s\" is given without a password", config->user);
-	return is_given(config->key_prefix) ? check_prefix(config->key_prefix, err) : 0;
-}
-
-/* A URL replaces the fields that it speaks of. */
-static int apply_url(struct redis_config *config, struct redis_url *url, struct err *err)
-{
-	int rc;
-
-	if (!is_given(config->url))
-		return 0;
-	rc = redis_url_parse(config->url, url, err);
-	if (rc != 0)
-		return rc;
-	config->is_tls |= url->is_tls;
-	config->host = url->host;
-	config->port = url->port;
-	config->path = url->path;
-	config->user = url->user;
-	config->password = url->password;
-	config->db = url->db;
-	return 0;
-}
-
-static char *copy_of(const char *text)
-{
-	return is_given(text) ? strdup(text) : NULL;
-}
-
-static void name_endpoint(struct redis_target *target)
-{
-	if (target->path != NULL)
-		(void)snprintf(target->endpoint, sizeof(target->endpoint), "%s", target->path); /* fits */
-	else if (strchr(target->host, ':') != NULL)                                             /* an IPv6 address */
-		(void)snprintf(target->endpoint, sizeof(target->endpoint), "[%.120s]:%u", target->host, target->port);
-	else
-		(void)snprintf(target->endpoint, sizeof(target->endpoint), "%.120s:%u", target->host, target->port);
-}
-
-static int copy_config(struct redis_store *store, const struct redis_config *config)
-{
-	struct redis_target *target = &store->target;
-
-	target->host = strdup(is_given(config->host) ? config->host : "127.0.0.1");
-	target->path = copy_of(config->path);
-	target->user = copy_of(config->user);
-	target->password = copy_of(config->password);
-	target->port = config->port != 0 ? config->port : 6379;
-	target->db = config->db;
-	target->connect_timeout_ms = number_or(config->connect_timeout_ms, 5000);
-	store->key_prefix = strdup(is_given(config->key_prefix) ? config->key_prefix : "sagad");
 	store->admin_timeout_ms = number_or(config->admin_timeout_ms, 5000);
-	if (target->host == NULL || store->key_prefix == NULL || (is_given(config->path) && target->path == NULL) ||
-	    (is_given(config->user) && target->user == NULL) ||
-	    (is_given(config->password) && target->password == NULL))
-		return -ENOMEM;
-	name_endpoint(target);
 	store->codec.key_prefix = store->key_prefix;
 	store->codec.staging_ttl_s = number_or(config->staging_ttl_s, 7200);
 	store->codec.fence_ttl_s = number_or(config->fence_ttl_s, 86400);
 	store->codec.cache_ttl_s = number_or(config->cache_ttl_s, 3600);
 	redis_codec_init(&store->codec);
-	return 0;
 }
 
 static int make_slots(struct redis_store *store)
@@ -397,41 +297,12 @@ static int make_slots(struct redis_store *store)
 	return 0;
 }
 
-static enum redis_tls_verify verify_of(const char *name)
-{
-	if (name != NULL && strcmp(name, "none") == 0)
-		return REDIS_TLS_VERIFY_NONE;
-	return name != NULL && strcmp(name, "ca") == 0 ? REDIS_TLS_VERIFY_CA : REDIS_TLS_VERIFY_FULL;
-}
-
-static int make_tls(struct redis_store *store, const struct redis_config *config, struct err *err)
-{
-	const struct redis_tls_config tls = {
-		.ca_file = config->ca_file,
-		.cert_file = config->cert_file,
-		.key_file = config->key_file,
-		.host = store->target.host,
-		.verify = verify_of(config->tls_verify),
-	};
-
-	if (!config->is_tls)
-		return 0;
-	return redis_tls_create(&tls, &store->target.tls, err);
-}
-
 int redis_store_create(uv_loop_t *loop, const struct redis_config *config, struct log *log, struct store **out_store,
 		       struct err *err)
 {
-	struct redis_config given = *config;
-	struct redis_url url;
-	struct redis_store *store;
-	int rc = apply_url(&given, &url, err);
+	struct redis_store *store = calloc(1, sizeof(*store));
+	int rc;
 
-	if (rc == 0)
-		rc = check_config(&given, err);
-	if (rc != 0)
-		return rc;
-	store = calloc(1, sizeof(*store));
 	if (store == NULL)
 		return err_set(err, -ENOMEM, "redis: out of memory");
 	store->loop = loop;
@@ -439,17 +310,18 @@ int redis_store_create(uv_loop_t *loop, const struct redis_config *config, struc
 	store->store = (struct store){
 		.ops = &redis_ops,
 		.name = "redis",
-		.max_requests = number_or(given.connections, 2),
-		.max_batch = number_or(given.max_batch, 256),
-		.max_batch_bytes = given.max_batch_bytes != 0 ? given.max_batch_bytes : 8u << 20,
+		.max_requests = number_or(config->connections, 2),
+		.max_batch = number_or(config->max_batch, 256),
+		.max_batch_bytes = config->max_batch_bytes != 0 ? config->max_batch_bytes : 8u << 20,
 		.has_fences = true,
 	};
-	(void)err_set(err, -ENOMEM, "redis: out of memory"); /* unless it is something else */
-	rc = copy_config(store, &given);
-	if (rc == 0)
-		rc = make_tls(store, &given, err);
-	if (rc == 0)
+	rc = redis_target_make(config, &store->target, &store->key_prefix, err);
+	if (rc == 0) {
+		configure(store, config);
 		rc = make_slots(store);
+		if (rc != 0)
+			(void)err_set(err, rc, "redis: out of memory");
+	}
 	if (rc != 0) {
 		store_free(store);
 		return rc;

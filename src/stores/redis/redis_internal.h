@@ -49,6 +49,17 @@ struct redis_store {
 /* Notes how an exchange with the server ended, for status(). err NULL: well. */
 void redis_store_note(struct redis_store *store, uint64_t latency_ns, const struct err *err);
 
+/* redis_target.c: makes target and key prefix of a configuration; both are the caller's to end, also after a failure:
+ * 0, -EINVAL, -ENOTSUP or -ENOMEM. */
+int redis_target_make(const struct redis_config *config, struct redis_target *out_target, char **out_prefix,
+		      struct err *err) WARN_UNUSED;
+
+/* Frees the target's texts; takes zeroes. */
+void redis_target_fini(struct redis_target *target);
+
+/* As store_ops' renew_secret. */
+int redis_target_renew(struct redis_target *target, const char *secret) WARN_UNUSED;
+
 /* redis_admin.c */
 void redis_admin_init(struct redis_admin *admin, struct redis_store *owner);
 void redis_admin_ask(struct redis_admin *admin, struct store_init_req *req, bool is_ping);

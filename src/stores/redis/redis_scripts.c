@@ -20,9 +20,8 @@ const char *redis_scripts_text(enum leg_op op)
 }
 
 /* Redis names scripts by it; it protects nothing. */
-void redis_scripts_sha(enum leg_op op, char out_sha[REDIS_SCRIPTS_SHA_BYTES])
+void redis_scripts_sha_of(const char *text, char out_sha[REDIS_SCRIPTS_SHA_BYTES])
 {
-	const char *text = redis_scripts_text(op);
 	uint8_t digest[SHA1_DIGEST_SIZE];
 	struct sha1_ctx sha1;
 
@@ -34,4 +33,14 @@ void redis_scripts_sha(enum leg_op op, char out_sha[REDIS_SCRIPTS_SHA_BYTES])
 		out_sha[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
 	}
 	out_sha[REDIS_SCRIPTS_SHA_BYTES - 1] = '\0';
+}
+
+void redis_scripts_sha(enum leg_op op, char out_sha[REDIS_SCRIPTS_SHA_BYTES])
+{
+	redis_scripts_sha_of(redis_scripts_text(op), out_sha);
+}
+
+const char *redis_scripts_step_text(void)
+{
+	return STEP_LUA;
 }

@@ -12,4 +12,10 @@ const char *redis_scripts_text(enum leg_op op);
 /* The name that EVALSHA wants: SHA-1 of the text, lower-case hex. */
 void redis_scripts_sha(enum leg_op op, char out_sha[REDIS_SCRIPTS_SHA_BYTES]);
 
+/* The script of a step of a client's own saga; static. */
+const char *redis_scripts_step_text(void);
+
+/* The name of any script. */
+void redis_scripts_sha_of(const char *text, char out_sha[REDIS_SCRIPTS_SHA_BYTES]);
+
 #endif

@@ -5,7 +5,8 @@
  *
  * The barrier is a hash at PREFIX:step:{SAGA/STEP}, written first. Redis can't roll back: when a command fails, those
  * before it stay. So commands and their arity are checked before anything is sent, and the server is asked for the
- * user's rights before the first command runs. If one fails all the same, the barrier remembers how far the script came:
+ * user's rights before the first command runs. If one fails all the same, the barrier remembers how far the script
+ * came:
  * - at the first command: nothing has changed; the verdict is that of the error;
  * - later: DOUBT, so that the undo runs. The same call again goes on at the command that failed, and repeats none.
  *

@@ -17,6 +17,11 @@ static void log_nothing(struct log *log, const struct log_event *event)
 
 static struct log quiet = {LOG_DEBUG_LEVEL, log_nothing};
 
+static void run_sql(const char *sql)
+{
+	pg_fixture_run_sql(pg_fixture_database, sql);
+}
+
 static struct target *make_target(uv_loop_t *on, uint32_t connections)
 {
 	struct pg_steps_config config = {.server = pg_fixture_config(), .connections = connections};
@@ -38,7 +43,7 @@ static int group_open(void **state)
 	if (pg_fixture_init(&schema, &pg_fixture_schema, false).verdict != VERDICT_OK)
 		return -1;
 	pg_fixture_close(&schema);
-	(void)pg_fixture_sql("CREATE TABLE stock (sku text PRIMARY KEY, n int CHECK (n >= 0))");
+	run_sql("CREATE TABLE stock (sku text PRIMARY KEY, n int CHECK (n >= 0))");
 	return uv_loop_init(&loop);
 }
 
@@ -51,8 +56,7 @@ static int group_close(void **state)
 static int test_open(void **state)
 {
 	(void)state;
-	(void)pg_fixture_sql(
-		"DELETE FROM stock; DELETE FROM sagad_barriers; INSERT INTO stock VALUES ('a', 5), ('b', 5)");
+	run_sql("DELETE FROM stock; DELETE FROM sagad_barriers; INSERT INTO stock VALUES ('a', 5), ('b', 5)");
 	target = make_target(&loop, 2);
 	return 0;
 }
@@ -123,7 +127,7 @@ static void a_repeated_do_is_well_though_it_would_fail_by_now(void **state)
 
 	(void)state;
 	assert_call(do_it(saga, TAKE), VERDICT_OK);
-	(void)pg_fixture_sql("UPDATE stock SET n = 0");
+	run_sql("UPDATE stock SET n = 0");
 	assert_call(do_it(saga, TAKE), VERDICT_OK);
 	assert_stock("0");
 	assert_call(do_it(live_saga(), TAKE), VERDICT_PERMANENT); /* the CHECK, for anybody else */
@@ -171,11 +175,11 @@ static void a_failed_do_leaves_nothing(void **state)
 	struct uuid saga = live_saga();
 
 	(void)state;
-	(void)pg_fixture_sql("UPDATE stock SET n = 0 WHERE sku = 'a'");
+	run_sql("UPDATE stock SET n = 0 WHERE sku = 'a'");
 	assert_call(do_it(saga, TAKE), VERDICT_PERMANENT);
 	assert_call(live_run(target, &loop, CALL_DO, saga, TAKE, true), VERDICT_PERMANENT);
 	assert_sql("SELECT count(*) FROM sagad_barriers", "0");
-	(void)pg_fixture_sql("UPDATE stock SET n = 1 WHERE sku = 'a'");
+	run_sql("UPDATE stock SET n = 1 WHERE sku = 'a'");
 	assert_call(do_it(saga, TAKE), VERDICT_OK);
 	assert_stock("0");
 }
@@ -255,7 +259,7 @@ static void a_transaction_is_not_the_clients_to_end(void **state)
 		    VERDICT_PERMANENT);
 	assert_call(do_it(live_saga(), "{\"statements\":[{\"sql\":\"UPDATE stock SET n = 0\"},{\"sql\":\"VACUUM\"}]}"),
 		    VERDICT_PERMANENT);
-	(void)pg_fixture_sql("CREATE OR REPLACE PROCEDURE ends() LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$");
+	run_sql("CREATE OR REPLACE PROCEDURE ends() LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$");
 	assert_call(
 		do_it(live_saga(), "{\"statements\":[{\"sql\":\"UPDATE stock SET n = 0\"},{\"sql\":\"CALL ends()\"}]}"),
 		VERDICT_PERMANENT);
@@ -309,8 +313,8 @@ static void a_constraint_at_the_commit_counts(void **state)
 					     "{\"sql\":\"DO $$ BEGIN INSERT INTO child VALUES (7); END $$\"}"};
 
 	(void)state;
-	(void)pg_fixture_sql("CREATE TABLE IF NOT EXISTS parent (id int PRIMARY KEY); CREATE TABLE IF NOT EXISTS child "
-			     "(id int REFERENCES parent DEFERRABLE INITIALLY DEFERRED)");
+	run_sql("CREATE TABLE IF NOT EXISTS parent (id int PRIMARY KEY); CREATE TABLE IF NOT EXISTS child "
+		"(id int REFERENCES parent DEFERRABLE INITIALLY DEFERRED)");
 	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
 		assert_call(do_it(live_saga(), bodies[i]), VERDICT_PERMANENT);
 		assert_call(live_run(target, &loop, CALL_DO, live_saga(), bodies[i], true), VERDICT_PERMANENT);
@@ -355,9 +359,9 @@ static void a_missing_table_says_what_to_do(void **state)
 	struct live_outcome *outcome;
 
 	(void)state;
-	(void)pg_fixture_sql("ALTER TABLE sagad_barriers RENAME TO elsewhere");
+	run_sql("ALTER TABLE sagad_barriers RENAME TO elsewhere");
 	outcome = do_it(live_saga(), TAKE);
-	(void)pg_fixture_sql("ALTER TABLE elsewhere RENAME TO sagad_barriers");
+	run_sql("ALTER TABLE elsewhere RENAME TO sagad_barriers");
 	assert_call(outcome, VERDICT_MISCONFIGURED);
 	assert_non_null(strstr(outcome->err.text, "sagactl init"));
 	assert_stock("5");
@@ -371,21 +375,21 @@ static void a_user_without_rights_is_told_which(void **state)
 	struct err err;
 
 	(void)state;
-	(void)pg_fixture_sql("DROP ROLE IF EXISTS sagad_live_poor");
-	(void)pg_fixture_sql("CREATE ROLE sagad_live_poor LOGIN PASSWORD 'poor'");
+	run_sql("DROP ROLE IF EXISTS sagad_live_poor");
+	run_sql("CREATE ROLE sagad_live_poor LOGIN PASSWORD 'poor'");
 	config.server.user = "sagad_live_poor";
 	config.server.password = "poor";
 	assert_int_equal(pg_steps_create(&loop, &config, &quiet, &poor, &err), 0);
 	outcome = live_run(poor, &loop, CALL_DO, live_saga(), TAKE, false);
 	assert_call(outcome, VERDICT_MISCONFIGURED);
 	assert_non_null(strstr(outcome->err.text, "GRANT SELECT, INSERT, UPDATE ON sagad_barriers TO sagad_live_poor"));
-	(void)pg_fixture_sql("GRANT SELECT, INSERT, UPDATE ON sagad_barriers TO sagad_live_poor");
+	run_sql("GRANT SELECT, INSERT, UPDATE ON sagad_barriers TO sagad_live_poor");
 	outcome = live_run(poor, &loop, CALL_DO, live_saga(), TAKE, false);
 	assert_call(outcome, VERDICT_PERMANENT); /* the client's own table */
 	assert_call(live_run(poor, &loop, CALL_DO, live_saga(), "{\"sql\":\"SELECT 1\"}", true), VERDICT_OK);
 	live_target_close(poor, &loop);
-	(void)pg_fixture_sql("DROP OWNED BY sagad_live_poor");
-	(void)pg_fixture_sql("DROP ROLE sagad_live_poor");
+	run_sql("DROP OWNED BY sagad_live_poor");
+	run_sql("DROP ROLE sagad_live_poor");
 }
 
 static void a_server_that_is_not_there_is_an_outage(void **state)
@@ -431,8 +435,8 @@ static void a_killed_connection_leaves_doubt_that_the_barrier_settles(void **sta
 		target->ops->submit(target, &live.call);
 		wait_for("SELECT count(*) FROM pg_stat_activity WHERE " STEP_BACKENDS " AND wait_event = 'PgSleep'",
 			 "1");
-		(void)pg_fixture_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE " STEP_BACKENDS
-				     " AND wait_event = 'PgSleep'");
+		run_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE " STEP_BACKENDS
+			" AND wait_event = 'PgSleep'");
 		while (!live.is_done)
 			(void)uv_run(&loop, UV_RUN_ONCE);
 		outcome = live_outcome_of(&live);
@@ -532,7 +536,7 @@ static void neighbours_in_a_flight_are_not_disturbed(void **state)
 	static struct live_call calls[30];
 
 	(void)state;
-	(void)pg_fixture_sql("UPDATE stock SET n = 100 WHERE sku = 'a'");
+	run_sql("UPDATE stock SET n = 100 WHERE sku = 'a'");
 	for (uint32_t i = 0; i < 30; i++) {
 		live_call_init(&calls[i], &loop, CALL_DO, live_saga(), "step",
 			       i % 3 == 1   ? "{\"sql\":\"SELECT 1/0\"}"
