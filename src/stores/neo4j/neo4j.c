@@ -138,12 +138,6 @@ static const struct store_ops neo4j_ops = {
 
 /* ---- the URL ---- */
 
-struct neo4j_url {
-	char host[256];
-	uint16_t port;
-	bool is_tls;
-};
-
 static int neo4j_refuse_url(const char *url, struct err *err)
 {
 	return err_set(err, -EINVAL,
@@ -199,20 +193,19 @@ static int neo4j_check(const struct neo4j_config *config, const char *database, 
 	return rc == 0 ? http_store_check_bounds("neo4j", config->connections, config->max_batch, err) : rc;
 }
 
-static int neo4j_make_client(struct neo4j *neo4j, uv_loop_t *loop, const struct neo4j_config *config, struct err *err)
+int neo4j_http_config(const struct neo4j_config *config, struct neo4j_url *out_url, struct http_config *out_http,
+		      struct err *err)
 {
 	bool has_password = config->password != NULL && config->password[0] != '\0';
-	struct neo4j_url url;
-	struct http_config http;
-	int rc = neo4j_url_parse(config->url != NULL ? config->url : "http://127.0.0.1:7474", &url, err);
+	int rc = neo4j_url_parse(config->url != NULL ? config->url : "http://127.0.0.1:7474", out_url, err);
 
 	if (rc != 0)
 		return rc;
-	http = (struct http_config){
+	*out_http = (struct http_config){
 		.store = "neo4j",
-		.host = url.host,
-		.port = url.port,
-		.is_tls = url.is_tls,
+		.host = out_url->host,
+		.port = out_url->port,
+		.is_tls = out_url->is_tls,
 		.ca_file = config->ca_file,
 		.cert_file = config->cert_file,
 		.key_file = config->key_file,
@@ -223,9 +216,20 @@ static int neo4j_make_client(struct neo4j *neo4j, uv_loop_t *loop, const struct 
 		.password = config->password,
 		.connect_timeout_ms = http_store_or(config->connect_timeout_ms, 3000),
 		.idle_s = IDLE_S,
-		.max_idle = neo4j->store.max_requests + 1, /* one for the collector */
 		.reply_max_bytes = REPLY_MAX_BYTES,
 	};
+	return 0;
+}
+
+static int neo4j_make_client(struct neo4j *neo4j, uv_loop_t *loop, const struct neo4j_config *config, struct err *err)
+{
+	struct neo4j_url url;
+	struct http_config http;
+	int rc = neo4j_http_config(config, &url, &http, err);
+
+	if (rc != 0)
+		return rc;
+	http.max_idle = neo4j->store.max_requests + 1; /* one for the collector */
 	return http_client_create(loop, &http, neo4j->log, &neo4j->client, err);
 }
 

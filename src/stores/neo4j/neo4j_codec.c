@@ -308,8 +308,8 @@ int neo4j_check_body(struct neo4j_body *out_body)
 
 int neo4j_schema_body(struct neo4j_body *out_body)
 {
-	static const char *const texts[] = {CYPHER_SCHEMA_VERSION, CYPHER_SCHEMA_ENTITY, CYPHER_SCHEMA_DOCUMENT,
-					    CYPHER_SCHEMA_TOMBSTONE, CYPHER_SCHEMA_UNCOLLECTED};
+	static const char *const texts[] = {CYPHER_SCHEMA_VERSION,   CYPHER_SCHEMA_ENTITY,      CYPHER_SCHEMA_DOCUMENT,
+					    CYPHER_SCHEMA_TOMBSTONE, CYPHER_SCHEMA_UNCOLLECTED, CYPHER_SCHEMA_STEP};
 
 	return neo4j_plain_body(texts, ARRAY_LEN(texts), out_body);
 }

@@ -107,6 +107,7 @@
 #define CYPHER_SCHEMA_DOCUMENT    "CREATE INDEX sagad_document IF NOT EXISTS FOR (d:Document) ON (d.id)"
 #define CYPHER_SCHEMA_TOMBSTONE   "CREATE INDEX sagad_tombstone IF NOT EXISTS FOR (t:Tombstone) ON (t.removed_ms)"
 #define CYPHER_SCHEMA_UNCOLLECTED "CREATE INDEX sagad_uncollected IF NOT EXISTS FOR (t:Tombstone) ON (t.is_uncollected)"
+#define CYPHER_SCHEMA_STEP        "CREATE CONSTRAINT sagad_step IF NOT EXISTS FOR (b:SagadStep) REQUIRE b.key IS UNIQUE"
 #define CYPHER_SCHEMA_AWAIT       "CALL db.awaitIndexes(60)"
 
 #endif

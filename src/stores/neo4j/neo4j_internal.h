@@ -55,6 +55,16 @@ enum verdict neo4j_take_check(struct neo4j *neo4j, const struct http_req *http, 
 /* Fills method, path, body and time-out, and sends. */
 void neo4j_send(struct neo4j *neo4j, struct http_req *http, const struct neo4j_body *body, uint64_t timeout_ns);
 
+struct neo4j_url {
+	char host[256];
+	uint16_t port;
+	bool is_tls;
+};
+
+/* The HTTP client's configuration out of the store's; `out_url` holds its host. 0, or -EINVAL and err. */
+int neo4j_http_config(const struct neo4j_config *config, struct neo4j_url *out_url, struct http_config *out_http,
+		      struct err *err) WARN_UNUSED;
+
 /* neo4j_call.c */
 void neo4j_submit(struct store *store, struct store_req *req);
 

@@ -22,6 +22,8 @@
 
 enum manner {
 	ANSWER,         /* `reply`, and keep the connection */
+	ANSWER_FIRST,   /* `reply` to the first request; the second is read, and its connection ends; then `reply` again
+			 */
 	ANSWER_ONCE,    /* `reply` to the first request; the second is read, and then the server is gone altogether */
 	SILENT,         /* read, never answer */
 	HANG_UP,        /* read, then close */
@@ -95,6 +97,12 @@ static void visitor_act(struct visitor *visitor)
 	switch (server.manner) {
 	case ANSWER:
 		visitor_say(visitor);
+		break;
+	case ANSWER_FIRST:
+		if (server.n_requests == 2)
+			visitor_leave(visitor);
+		else
+			visitor_say(visitor);
 		break;
 	case ANSWER_ONCE:
 		if (server.n_requests == 1) {
@@ -188,12 +196,19 @@ static void ask_done(struct http_req *req)
 	uv_stop(&loop); /* a timer that brought this must not be followed by a wait for the next event */
 }
 
+/* Of the next request. */
+static bool ask_is_once;
+static const char *const *ask_headers; /* two, or NULL */
+
 static void ask_send(struct ask *ask, const char *body, uint64_t timeout_ms)
 {
 	*ask = (struct ask){.req = {.method = body != NULL ? "PUT" : "GET",
 				    .path = "/a/path?wait=true",
 				    .body = str_of(body),
 				    .timeout_ns = timeout_ms * NS_IN_MS,
+				    .headers = ask_headers,
+				    .n_headers = ask_headers != NULL ? 2 : 0,
+				    .is_once = ask_is_once,
 				    .done = ask_done}};
 	http_client_submit(client, &ask->req);
 	assert_false(ask->is_done); /* later, never from inside */
@@ -417,6 +432,58 @@ static void a_repeated_request_counts_as_sent(void **state)
 	assert_int_equal(server.n_requests, 2);
 }
 
+/* With and without a body: curl would send each of them again by itself, and the server would have it twice. */
+static void what_must_go_once_is_not_repeated(void **state)
+{
+	static const char *const bodies[] = {"{}", "", NULL};
+	struct ask ask;
+
+	(void)state;
+	server.manner = ANSWER_FIRST;
+	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+		server.n_requests = 0;
+		assert_int_equal(ask_once(&ask, bodies[i]), HTTP_ANSWERED);
+		ask_send(&ask, bodies[i], 2000);
+		assert_int_equal(ask_wait(&ask), HTTP_ANSWERED); /* curl's own repeating */
+		assert_int_equal(server.n_requests, 3);
+		server.n_requests = 0;
+		assert_int_equal(ask_once(&ask, bodies[i]), HTTP_ANSWERED);
+		ask_is_once = true;
+		assert_int_equal(ask_once(&ask, bodies[i]), HTTP_LOST);
+		ask_is_once = false;
+		assert_int_equal(server.n_requests, 2);
+		assert_true(ask.req.is_cut);
+	}
+}
+
+static void a_request_has_headers_of_its_own(void **state)
+{
+	static const char *const headers[] = {"Idempotency-Key: a/b/do", "X-Empty;"};
+	struct ask ask;
+
+	(void)state;
+	ask_headers = headers;
+	assert_int_equal(ask_once(&ask, "{}"), HTTP_ANSWERED);
+	ask_headers = NULL;
+	assert_non_null(strstr(server.seen.at, "Idempotency-Key: a/b/do\r\n"));
+	assert_non_null(strstr(server.seen.at, "X-Empty:"));
+	assert_non_null(strstr(server.seen.at, "api-key: secret\r\n"));
+	buf_clear(&server.seen);
+	assert_int_equal(ask_once(&ask, "{}"), HTTP_ANSWERED);
+	assert_null(strstr(server.seen.at, "Idempotency-Key"));
+}
+
+static void a_wish_to_wait_is_handed_on(void **state)
+{
+	struct ask ask;
+
+	(void)state;
+	server.reply = "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n";
+	assert_int_equal(ask_once(&ask, "{}"), HTTP_ANSWERED);
+	assert_int_equal(ask.req.status, 429);
+	assert_int_equal(ask.req.retry_after_s, 7);
+}
+
 static void a_reply_over_the_limit_ends(void **state)
 {
 	struct ask ask;
@@ -564,6 +631,9 @@ int main(void)
 		TEST(silence_is_doubt_after_the_time_out),
 		TEST(a_hang_up_and_half_a_reply_are_doubt),
 		TEST(a_repeated_request_counts_as_sent),
+		TEST(what_must_go_once_is_not_repeated),
+		TEST(a_request_has_headers_of_its_own),
+		TEST(a_wish_to_wait_is_handed_on),
 		TEST(a_reply_over_the_limit_ends),
 		TEST(what_is_no_http_is_doubt),
 		TEST(a_name_is_looked_up_off_the_loop),
