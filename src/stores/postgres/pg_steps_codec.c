@@ -270,14 +270,14 @@ enum {
 	OID_JSONB = 3802
 };
 
-/* All digits that came, no rounding. NaN and Infinity are no numbers to JSON. */
+/* All digits that came, no rounding. NaN and Infinity are no numbers to JSON, and a peer may send anything. */
 static yyjson_mut_val *pg_steps_number(yyjson_mut_doc *doc, struct str text)
 {
-	size_t i = text.len > 0 && text.at[0] == '-' ? 1 : 0;
+	yyjson_doc *number = yyjson_read(text.at, text.len, YYJSON_READ_NUMBER_AS_RAW);
+	bool is_number = yyjson_is_raw(yyjson_doc_get_root(number));
 
-	if (i == text.len || text.at[i] < '0' || text.at[i] > '9' || strspn(text.at, "0123456789+-.eE") != text.len)
-		return step_codec_string(doc, text);
-	return yyjson_mut_rawncpy(doc, text.at, text.len);
+	yyjson_doc_free(number);
+	return is_number ? yyjson_mut_rawncpy(doc, text.at, text.len) : step_codec_string(doc, text);
 }
 
 static yyjson_mut_val *pg_steps_json(yyjson_mut_doc *doc, struct str text)
