@@ -31,6 +31,16 @@ static struct flow_report_step flow_tell_step(const struct flow_run *run, uint32
 	};
 }
 
+/* An end is told when it is durable: after a crash before that the saga may end otherwise. */
+static enum flow_state flow_tell_state(const struct flow_run *run)
+{
+	if (run->flow.has_ended)
+		return run->flow.state;
+	if (run->flow.state == FLOW_COMMITTED)
+		return FLOW_RUNNING;
+	return run->flow.state == FLOW_COMPENSATED ? FLOW_COMPENSATING : run->flow.state;
+}
+
 void flow_tell_run(const struct flow_run *run, struct flow_report *report, struct flow_report_step *steps)
 {
 	const struct flow_failure *failure = &run->flow.failure;
@@ -39,7 +49,7 @@ void flow_tell_run(const struct flow_run *run, struct flow_report *report, struc
 		steps[i] = flow_tell_step(run, i);
 	*report = (struct flow_report){
 		.id = run->id,
-		.state = run->flow.state,
+		.state = flow_tell_state(run),
 		.uid = run->uid,
 		.key = run->spec->key,
 		.code = failure->code,

@@ -183,6 +183,7 @@ static void strike_clock(struct sim *sim)
 static void strike_all(struct sim *sim)
 {
 	strike_stores(sim);
+	sim_targets_strike(sim);
 	strike_connections(sim);
 	strike_redis(sim);
 	strike_truth(sim);
@@ -253,6 +254,7 @@ static void kill_zombies(struct sim *sim)
 			continue;
 		daemon_crash(daemon);
 		clients_daemon_died(&sim->clients, daemon);
+		flow_clients_daemon_died(&sim->flow_clients, daemon);
 	}
 }
 
@@ -276,6 +278,7 @@ static void heal(struct sim *sim)
 			sim->stores[i].ill_ns[ill] = sim->world.now_ns;
 	for (unsigned ill = 0; ill < TRUTH_ILLS; ill++)
 		sim->truth.ill_ns[ill] = sim->world.now_ns;
+	sim_targets_heal(sim);
 	for (uint32_t i = 0; i < sim->n_disks; i++)
 		sim->disks[i].full_ns = sim->world.now_ns;
 }

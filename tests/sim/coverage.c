@@ -104,6 +104,8 @@ void fault_counts_add(struct fault_counts *sum, const struct fault_counts *count
 		sum->hits[i] += counts->hits[i];
 		for (unsigned state = 0; state < FAULT_STATES; state++)
 			sum->in_state[i][state] += counts->in_state[i][state];
+		for (unsigned column = 0; column < FLOW_COLUMNS; column++)
+			sum->in_flow[i][column] += counts->in_flow[i][column];
 	}
 }
 

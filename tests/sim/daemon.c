@@ -174,6 +174,15 @@ static void queue_wake(struct daemon *daemon)
 		world_at(world, &daemon->wake, next_ns);
 }
 
+static void look_at_flows(struct daemon *daemon)
+{
+	if (!daemon->sim->flow_clients.is_on)
+		return;
+	engine_flow_stats(daemon->engine, &daemon->flow_stats);
+	daemon->n_flows[FLOW_STATE_COMPENSATING] = daemon->flow_stats.n_compensating;
+	daemon->n_flows[FLOW_STATE_RUNNING] = daemon->flow_stats.n_open - daemon->flow_stats.n_compensating;
+}
+
 static void on_wake(struct event *event)
 {
 	struct daemon *daemon = container_of(event, struct daemon, wake);
@@ -189,6 +198,7 @@ static void on_wake(struct event *event)
 	daemon->turn_first = daemon->n_actions;
 	engine_turn(daemon->engine, &now);
 	engine_stats(daemon->engine, &daemon->stats);
+	look_at_flows(daemon);
 	if (trace_is_on(&sim->trace))
 		states_trace(daemon);
 	if (daemon->doom == DOOM_IN_RECOVERY && daemon->stats.phase == ENGINE_RUNNING && daemon->last_action == 0)
@@ -233,6 +243,20 @@ static void open_ports(struct daemon *daemon, struct sim_disk *disk)
 	journal_port_init(&daemon->journal, disk, daemon);
 }
 
+static void give_targets(struct daemon *daemon)
+{
+	struct sim *sim = daemon->sim;
+	struct target *targets[SIM_TARGETS];
+
+	if (!sim->flow_clients.is_on)
+		return;
+	for (uint32_t i = 0; i < SIM_TARGETS; i++) {
+		target_port_init(&daemon->targets[i], &sim->targets[i], daemon);
+		targets[i] = &daemon->targets[i].target;
+	}
+	MUST(engine_set_targets(daemon->engine, &sim->flow_config, targets, SIM_TARGETS) == 0);
+}
+
 struct daemon *daemon_start(struct sim *sim, struct sim_disk *disk, bool take_over)
 {
 	struct daemon *daemon = calloc(1, sizeof(*daemon));
@@ -252,11 +276,13 @@ struct daemon *daemon_start(struct sim *sim, struct sim_disk *disk, bool take_ov
 	sim->current = daemon;
 	sim->faults.n_by_state = daemon->stats.n_by_state;
 	sim->faults.n_errands = &daemon->stats.n_errands;
+	sim->faults.n_flows = daemon->n_flows;
 	trace_daemon(&sim->trace, daemon->number, "starts", "%s", take_over ? "and takes over" : "");
 	rc = engine_create(&sim->config, &daemon->truth.truth, &daemon->journal.journal, daemon->ports, SIM_STORES,
 			   sim->trace.mode == TRACE_OFF ? NULL : &daemon->log, rng_next(&sim->world.rng),
 			   &daemon->engine);
 	MUST(rc == 0);
+	give_targets(daemon);
 	rc = engine_start(daemon->engine, take_over, &now, &err);
 	if (rc != 0 && daemon->journal.is_unreadable) {
 		fault_hit_in(&sim->faults, FAULT_JOURNAL_UNREADABLE, 0);
@@ -345,5 +371,5 @@ bool daemon_is_at_rest(const struct daemon *daemon)
 		if (has_effects_ahead(
 			    (const struct daemon *)(const void *)((const char *)it - offsetof(struct daemon, node))))
 			return false;
-	return list_is_empty(&daemon->journal.going) && list_is_empty(&daemon->journal.gathering);
+	return daemon->flow_stats.n_open == daemon->flow_stats.n_parked && !journal_port_is_busy(&daemon->journal);
 }

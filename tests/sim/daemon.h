@@ -7,7 +7,9 @@
 
 #include "engine/engine.h"
 #include "fake_journal.h"
+#include "engine/flows.h"
 #include "fake_store.h"
+#include "fake_target.h"
 #include "fake_truth.h"
 
 struct sim;
@@ -23,6 +25,9 @@ struct daemon {
 	struct store_port stores[SIM_STORES];
 	struct truth_port truth;
 	struct journal_port journal;
+	struct target_port targets[SIM_TARGETS];
+	struct flow_stats flow_stats; /* after the last turn */
+	uint64_t n_flows[FLOW_COLUMNS];
 	struct log log;
 	struct list calls;
 	struct seen_saga *seen; /* their states after the last turn, for the trace: states.c */

@@ -27,6 +27,7 @@ void sim_disk_fini(struct sim_disk *disk)
 		free(job->json);
 		free(job);
 	}
+	disk_flows_fini(disk);
 }
 
 void sim_disk_lose(struct sim_disk *disk)
@@ -37,6 +38,7 @@ void sim_disk_lose(struct sim_disk *disk)
 	fault_hit_in(&disk->sim->faults, FAULT_JOURNAL_LOST, 0);
 	for (intent = disk->intents; intent != NULL; intent = intent->hh.next)
 		facts_orphaned(&disk->sim->facts, &intent->saga);
+	disk_flows_lose(disk);
 	clients_journal_lost(&disk->sim->clients, disk);
 }
 
@@ -231,14 +233,26 @@ static enum fault draw_failure(struct journal_port *port)
 	return sim->world.now_ns < port->disk->full_ns ? FAULT_JOURNAL_FULL : FAULT_KINDS;
 }
 
-static void begin_commit(struct journal_port *port)
+static bool is_going(const struct journal_port *port)
+{
+	return !list_is_empty(&port->going) || !list_is_empty(&port->going_flows);
+}
+
+bool journal_port_is_busy(const struct journal_port *port)
+{
+	return is_going(port) || !list_is_empty(&port->gathering) || !list_is_empty(&port->gathering_flows);
+}
+
+void journal_port_begin_commit(struct journal_port *port)
 {
 	struct sim *sim = port->daemon->sim;
 	uint64_t delay_ns = world_between(&sim->world, 50 * 1000, 3 * NS_PER_MS);
 
-	if (list_is_empty(&port->gathering) || !list_is_empty(&port->going) || port->is_fenced)
+	if ((list_is_empty(&port->gathering) && list_is_empty(&port->gathering_flows)) || is_going(port) ||
+	    port->is_fenced)
 		return;
 	list_splice(&port->going, &port->gathering);
+	list_splice(&port->going_flows, &port->gathering_flows);
 	if (fault_strikes(&sim->faults, FAULT_JOURNAL_SLOW)) {
 		fault_hit(&sim->faults, FAULT_JOURNAL_SLOW);
 		delay_ns = world_between(&sim->world, 50 * NS_PER_MS, 4 * NS_PER_S);
@@ -275,6 +289,7 @@ static void answer_going(struct journal_port *port, int rc)
 
 	while ((node = list_take_first(&port->going)) != NULL)
 		record_answer(port, container_of(node, struct record, node), rc);
+	journal_flows_answer(port, &port->going_flows, rc);
 	daemon_touch(port->daemon);
 }
 
@@ -284,6 +299,7 @@ static void write_going(struct journal_port *port)
 
 	list_each (it, tmp, &port->going)
 		write_record(port->disk, container_of(it, struct record, node));
+	journal_flows_write(port, &port->going_flows);
 }
 
 static void on_commit(struct event *event)
@@ -303,7 +319,7 @@ static void on_commit(struct event *event)
 		write_going(port);
 	}
 	answer_going(port, !port->has_failed ? 0 : port->how == FAULT_JOURNAL_FULL ? -ENOSPC : -EIO);
-	begin_commit(port);
+	journal_port_begin_commit(port);
 }
 
 static char *copy_text(struct str text)
@@ -333,7 +349,7 @@ static void port_submit(struct journal *journal, struct journal_req *req)
 	list_append(&port->gathering, &record->node);
 	trace_daemon(&port->daemon->sim->trace, port->daemon->number, "records", "%s(%s)", names[req->op],
 		     trace_id(&req->saga));
-	begin_commit(port);
+	journal_port_begin_commit(port);
 }
 
 /* ---- the rest of the port ---- */
@@ -343,6 +359,7 @@ static void on_looked_up(struct event *event)
 	struct journal_port *port = container_of(event, struct journal_port, looked_up);
 	struct list *node;
 
+	journal_flows_found(port);
 	while ((node = list_take_first(&port->lookups)) != NULL) {
 		struct journal_lookup_req *req = container_of(node, struct journal_lookup_req, node);
 		struct disk_job *job;
@@ -431,7 +448,17 @@ static void port_close(struct journal *journal, void (*closed)(void *arg), void 
 
 void journal_port_init(struct journal_port *port, struct sim_disk *disk, struct daemon *daemon)
 {
-	static const struct journal_ops ops = {port_submit, port_lookup, port_resolved, port_load, port_close};
+	static const struct journal_ops ops = {
+		.submit = port_submit,
+		.lookup = port_lookup,
+		.resolved = port_resolved,
+		.load = port_load,
+		.flow = journal_flows_submit,
+		.flow_find = journal_flows_find,
+		.flow_list = journal_flows_list,
+		.load_flows = journal_flows_load,
+		.close = port_close,
+	};
 
 	*port = (struct journal_port){
 		.journal = {.ops = &ops, .id = disk->id},
@@ -445,6 +472,9 @@ void journal_port_init(struct journal_port *port, struct sim_disk *disk, struct 
 	list_init(&port->gathering);
 	list_init(&port->going);
 	list_init(&port->lookups);
+	list_init(&port->gathering_flows);
+	list_init(&port->going_flows);
+	list_init(&port->finds);
 }
 
 /* ---- the end of a daemon ---- */
@@ -459,7 +489,9 @@ void journal_port_crash(struct journal_port *port, uint64_t last_action)
 	world_cancel(world, &port->looked_up);
 	list_each (it, tmp, &port->going)
 		is_cut = is_cut || container_of(it, struct record, node)->action > last_action;
-	if (!list_is_empty(&port->going) && !is_cut && !port->has_failed && !port->is_fenced &&
+	list_each (it, tmp, &port->going_flows)
+		is_cut = is_cut || container_of(it, struct flow_record, node)->action > last_action;
+	if (is_going(port) && !is_cut && !port->has_failed && !port->is_fenced &&
 	    world_chance(world, 500)) {
 		trace_daemon(&port->daemon->sim->trace, port->daemon->number, "journal",
 			     "its last group is on the disk all the same");
@@ -474,6 +506,9 @@ void journal_port_bury(struct journal_port *port)
 	answer_going(port, -EIO);
 	while ((node = list_take_first(&port->gathering)) != NULL)
 		record_answer(port, container_of(node, struct record, node), -EIO);
+	journal_flows_answer(port, &port->gathering_flows, -EIO);
+	port->has_failed = true;
+	journal_flows_found(port);
 	while ((node = list_take_first(&port->lookups)) != NULL) {
 		struct journal_lookup_req *req = container_of(node, struct journal_lookup_req, node);
 

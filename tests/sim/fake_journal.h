@@ -6,6 +6,7 @@
 #define SAGAD_SIM_FAKE_JOURNAL_H
 
 #include "base/list.h"
+#include "fake_journal_flows.h"
 #include "fault.h"
 #include "port/journal.h"
 #include "world.h"
@@ -43,6 +44,7 @@ struct sim_disk {
 	bool is_lost;     /* the file is gone for good */
 	struct disk_intent *intents;
 	struct disk_job *jobs;
+	struct disk_flow *flows;
 };
 
 /* A submitted record: the engine's request, and a copy of it. */
@@ -61,6 +63,8 @@ struct journal_port {
 	struct list gathering; /* records */
 	struct list going;     /* the group that is being committed */
 	struct list lookups;
+	struct list gathering_flows, going_flows; /* flow_record.node, with the groups above */
+	struct list finds;                        /* journal_flow_find_req.node */
 	struct event commit;
 	struct event looked_up;
 	enum fault how; /* it will fail at the next commit; FAULT_KINDS: it won't */
@@ -79,6 +83,11 @@ void sim_disk_lose(struct sim_disk *disk);
 uint32_t sim_disk_waiting(const struct sim_disk *disk);
 
 void journal_port_init(struct journal_port *port, struct sim_disk *disk, struct daemon *daemon);
+
+/* For a record of any kind that was submitted. */
+void journal_port_begin_commit(struct journal_port *port);
+
+bool journal_port_is_busy(const struct journal_port *port);
 
 /* The daemon dies; what was submitted beyond `last_action` never was. */
 void journal_port_crash(struct journal_port *port, uint64_t last_action);

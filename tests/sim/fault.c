@@ -153,6 +153,8 @@ void fault_hit(struct faults *faults, enum fault fault)
 		states |= (uint32_t)(faults->n_by_state[state] > 0) << state;
 	if (faults->n_errands != NULL && *faults->n_errands > 0)
 		states |= 1u << FAULT_AFTER;
+	for (unsigned column = 0; faults->n_flows != NULL && column < FLOW_STATE_ENDED; column++)
+		faults->counts.in_flow[fault][column] += faults->n_flows[column] > 0;
 	if (faults->trace != NULL)
 		trace_line(faults->trace, "", "fault", "%s", fault_table[fault].name);
 	fault_hit_in(faults, fault, states);
@@ -163,4 +165,10 @@ void fault_hit_in(struct faults *faults, enum fault fault, uint32_t states)
 	faults->counts.hits[fault]++;
 	for (unsigned state = 0; state < FAULT_STATES; state++)
 		faults->counts.in_state[fault][state] += (states >> state) & 1;
+}
+
+void fault_hit_flow(struct faults *faults, enum fault fault, enum flow_column column)
+{
+	faults->counts.hits[fault]++;
+	faults->counts.in_flow[fault][column]++;
 }

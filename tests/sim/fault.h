@@ -84,8 +84,12 @@ enum fault {
 #define FAULT_STATES (SAGA_ABORTED + 1)
 #define FAULT_AFTER  SAGA_ABORTED
 
+/* The same for sagas that clients wrote themselves. */
+enum flow_column { FLOW_STATE_RUNNING, FLOW_STATE_COMPENSATING, FLOW_STATE_ENDED, FLOW_COLUMNS };
+
 struct fault_counts {
 	uint64_t hits[FAULT_KINDS];
+	uint64_t in_flow[FAULT_KINDS][FLOW_COLUMNS];
 	uint64_t in_state[FAULT_KINDS][FAULT_STATES];
 };
 
@@ -99,6 +103,7 @@ struct faults {
 	uint32_t n_draws[FAULT_KINDS];
 	const uint64_t *n_by_state; /* borrowed: of the daemon in charge; NULL: none runs */
 	const uint64_t *n_errands;  /* the same */
+	const uint64_t *n_flows;    /* the same: by enum flow_column */
 	struct fault_counts counts;
 };
 
@@ -114,6 +119,9 @@ bool fault_strikes(struct faults *faults, enum fault fault);
 /* It takes effect, on all that is going on; or on sagas in these states (bits), which its request is for. */
 void fault_hit(struct faults *faults, enum fault fault);
 void fault_hit_in(struct faults *faults, enum fault fault, uint32_t states);
+
+/* It takes effect on a saga that a client wrote itself. */
+void fault_hit_flow(struct faults *faults, enum fault fault, enum flow_column column);
 
 /* "reply_late"; never NULL. */
 const char *fault_name(enum fault fault);

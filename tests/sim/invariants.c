@@ -262,4 +262,5 @@ void invariants_at_rest(struct sim *sim)
 	check_truth(sim);
 	check_disks(sim);
 	clients_check_accepted(&sim->clients);
+	flow_facts_at_rest(&sim->flow_facts);
 }

@@ -95,6 +95,7 @@ void sim_daemon_ended(struct daemon *daemon)
 
 	daemon_crash(daemon); /* one that halted exits */
 	clients_daemon_died(&sim->clients, daemon);
+	flow_clients_daemon_died(&sim->flow_clients, daemon);
 	if (daemon != sim->current)
 		return;
 	sim->restart_disk = daemon->journal.disk;
@@ -119,6 +120,10 @@ void sim_init(struct sim *sim, const struct sim_case *run, enum trace_mode mode)
 	list_init(&sim->daemons);
 	sim->restart.fire = on_restart;
 	clients_init(&sim->clients, sim);
+	sim_targets_init(sim);
+	flow_facts_init(&sim->flow_facts, sim);
+	flow_clients_init(&sim->flow_clients, sim);
+	flow_clients_configure(sim);
 }
 
 void sim_fini(struct sim *sim)
@@ -129,11 +134,13 @@ void sim_fini(struct sim *sim)
 	list_each (it, tmp, &sim->daemons)
 		daemon_bury(container_of(it, struct daemon, node));
 	clients_fini(&sim->clients);
+	flow_clients_fini(&sim->flow_clients);
 	for (uint32_t i = 0; i < sim->n_disks; i++)
 		sim_disk_fini(&sim->disks[i]);
 	for (uint32_t i = 0; i < SIM_STORES; i++)
 		sim_store_fini(&sim->stores[i]);
 	sim_truth_fini(&sim->truth);
+	flow_facts_fini(&sim->flow_facts);
 	facts_fini(&sim->facts);
 	trace_fini(&sim->trace);
 	world_fini(&sim->world);
@@ -154,6 +161,7 @@ static void run_workload(struct sim *sim)
 	(void)daemon_start(sim, sim_disk_add(sim), false);
 	chaos_begin(sim);
 	clients_begin(&sim->clients);
+	flow_clients_begin(&sim->flow_clients);
 	while (!sim->facts.is_violated && sim->clients.n_left > 0 && sim_step(sim))
 		;
 	run_until(sim, sim->world.now_ns + world_between(&sim->world, 0, 20 * NS_PER_S));
@@ -194,6 +202,7 @@ static void restart_now(struct sim *sim, struct sim_disk *disk)
 	if (!sim->current->is_dead) {
 		daemon_crash(sim->current);
 		clients_daemon_died(&sim->clients, sim->current);
+		flow_clients_daemon_died(&sim->flow_clients, sim->current);
 	}
 	if (!sim->facts.is_violated)
 		(void)daemon_start(sim, disk, true);
@@ -223,7 +232,19 @@ static void check_blocked(struct sim *sim)
 
 static bool disk_is_empty(const struct sim_disk *disk)
 {
-	return disk->is_lost || (disk->intents == NULL && sim_disk_waiting(disk) == 0);
+	return disk->is_lost ||
+	       (disk->intents == NULL && sim_disk_waiting(disk) == 0 && !disk_flows_are_open(disk));
+}
+
+/* What is parked and can't go on by itself is settled by an operator. */
+static void run_flows_to_end(struct sim *sim)
+{
+	if (sim->facts.is_violated || sim->current->flow_stats.n_open == 0)
+		return;
+	flow_clients_resolve(&sim->flow_clients);
+	run_until(sim, sim->world.now_ns + NS_PER_S);
+	if (!sim->facts.is_violated)
+		run_to_rest(sim);
 }
 
 /* A journal that was left behind is taken up again by a daemon of its own. */
@@ -234,6 +255,7 @@ static void run_other_disks(struct sim *sim)
 			continue;
 		restart_now(sim, &sim->disks[i]);
 		run_to_rest(sim);
+		run_flows_to_end(sim);
 	}
 }
 
@@ -241,6 +263,7 @@ static void run_safety(struct sim *sim)
 {
 	chaos_end(sim);
 	clients_end(&sim->clients);
+	flow_clients_end(&sim->flow_clients);
 	check_blocked(sim);
 	/* A journal may have failed at notes that nobody waits for: the next job would find out. */
 	if (sim->current->is_dead || sim->current->journal.has_failed || sim->current->stats.blocked != NULL ||
@@ -248,6 +271,7 @@ static void run_safety(struct sim *sim)
 		restart_now(sim, sim->current->journal.disk);
 	if (!sim->facts.is_violated)
 		run_to_rest(sim);
+	run_flows_to_end(sim);
 	run_other_disks(sim);
 	if (!sim->facts.is_violated)
 		invariants_at_rest(sim);
@@ -268,10 +292,14 @@ static void run_epilogue(struct sim *sim)
 	if (sim->facts.is_violated)
 		return;
 	clients_ask_again(&sim->clients);
+	flow_clients_ask_again(&sim->flow_clients);
 	questions_ask_all(sim);
 	run_until(sim, sim->world.now_ns + 60 * NS_PER_S);
 	if (!sim->facts.is_violated && sim->clients.n_open > 0)
 		facts_violate(&sim->facts, 8, "%u jobs have no answer, and nothing is going on", sim->clients.n_open);
+	if (!sim->facts.is_violated && sim->flow_clients.n_open > 0)
+		facts_violate(&sim->facts, 8, "%u sagas have no answer, and nothing is going on",
+			      sim->flow_clients.n_open);
 	if (sim->facts.is_violated)
 		return;
 	restart_now(sim, sim->current->journal.disk);

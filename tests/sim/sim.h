@@ -7,8 +7,11 @@
 #include "facts.h"
 #include "fake_journal.h"
 #include "fake_store.h"
+#include "fake_target.h"
 #include "fake_truth.h"
 #include "fault.h"
+#include "flow_clients.h"
+#include "flow_facts.h"
 #include "trace.h"
 #include "world.h"
 
@@ -37,6 +40,10 @@ struct sim {
 	uint32_t n_gone_back;
 	bool redis_saves; /* now and then what it holds; otherwise it forgets everything when it dies */
 	struct clients clients;
+	struct sim_target targets[SIM_TARGETS];
+	struct flow_config flow_config;
+	struct flow_facts flow_facts;
+	struct flow_clients flow_clients;
 };
 
 void sim_init(struct sim *sim, const struct sim_case *run, enum trace_mode mode);

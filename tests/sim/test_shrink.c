@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #define RUNS  5000
-#define FIRST 50
+#define FIRST 100
 
 /* ---- planted bugs ---- */
 
@@ -51,7 +51,8 @@ static void abort_at_a_crash(struct sim *sim)
 }
 
 /* The first seed from FIRST on that comes to this; with the bug planted. Where each fault changes what the next one
- * meets, shrinking ends at a small case that is not always the smallest: this seed's is. */
+ * meets, shrinking ends at a small case that is not always the smallest: this seed's is. Clients with sagas of their
+ * own draw from streams of their own, which shrinking doesn't thin out. */
 static struct sim_case find_failing(bool (*has)(const struct sim *sim), void (*spoil)(struct sim *sim))
 {
 	struct sim *sim = malloc(sizeof(*sim));
@@ -63,7 +64,7 @@ static struct sim_case find_failing(bool (*has)(const struct sim *sim), void (*s
 		run = case_of_seed(seed, true);
 		sim_init(sim, &run, TRACE_OFF);
 		sim_run(sim);
-		is_found = has(sim);
+		is_found = has(sim) && !sim->flow_clients.is_on;
 		sim_fini(sim);
 	}
 	free(sim);
