@@ -73,9 +73,17 @@ class Arena:
             path.unlink()
         self.daemon.settings["schema.dims"] = dims
         self.daemon.launch()
-        eventually(self.daemon.admin_path.exists, 10)
-        self.daemon.init(dims=dims)
+        eventually(lambda: self._is_initialised(dims), 20)
         self.daemon.wait_ready()
+
+    def _is_initialised(self, dims: int) -> bool:
+        """The socket of an earlier daemon lies there until the new one has its own."""
+        self.daemon.check_alive()
+        try:
+            self.daemon.init(dims=dims)
+            return True
+        except OSError:
+            return False
 
     def restart(self, meanwhile: Callable[[], None] = lambda: None, environ: dict[str, str] | None = None) -> float:
         """Stop the daemon, do something, start it again; the seconds until it takes jobs."""
