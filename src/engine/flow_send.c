@@ -310,8 +310,8 @@ static void flow_send_keep_result(struct flow_run *run, uint32_t step, struct bu
 
 	flow_keep_text(&part->error, NULL, 0);
 	if (result->failed || result->len > max_bytes) {
-		(void)err_set(&note, 0, "it is done, but its result of %zu bytes was not kept (sagas.max_result)",
-			      result->len);
+		(void)err_set(&note, 0, "it is done, but its result of %zu bytes was not kept: %s", result->len,
+			      result->failed ? "out of memory" : "over sagas.max_result");
 		flow_keep_text(&part->error, note.text, strlen(note.text));
 		return;
 	}

@@ -105,6 +105,7 @@ static void answer_read(struct rig *rig, struct list *node)
 	for (uint32_t i = 0; i < req->n_reads; i++) {
 		struct str id = req->reads[i]->document_id, key = req->reads[i]->idempotency_key;
 
+		(void)snprintf(rig->last_key, sizeof(rig->last_key), "%.*s", STR_ARG(key));
 		*req->reads[i] = rig->reading;
 		req->reads[i]->document_id = id;
 		req->reads[i]->idempotency_key = key;

@@ -36,6 +36,7 @@ struct rig {
 	bool is_held[RIG_REQUESTS]; /* keep these unanswered */
 	uint32_t n_asked[RIG_REQUESTS];
 	struct truth_read reading; /* what a read finds */
+	char last_key[160];        /* of the last read */
 	enum pivot_result pivoted;
 	enum ledger_outcome settled; /* what the ledger has of every saga */
 	struct truth_debt_row *rows; /* what the next page of debts holds; after it none is left */

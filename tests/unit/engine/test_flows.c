@@ -342,6 +342,44 @@ static void a_cancelled_saga_waits_for_what_is_out(void **state)
 	assert_string_equal(asked.steps, "a=undone b=undone");
 }
 
+static void a_cancelled_do_that_waits_for_a_place_is_never_sent(void **state)
+{
+	static struct rig_saga sagas[5];
+	struct rig_saga asked = {0};
+
+	(void)state;
+	rig_run(&rig);
+	pay->is_held = true;
+	for (unsigned i = 0; i < ARRAY_LEN(sagas); i++)
+		rig_saga_run(&rig, &sagas[i], "{'wait':'accepted','steps':[" PG("a", "") "," PAY("b", "") "]}");
+	assert_int_equal(pay->n_asked[CALL_DO], 4);
+	rig_saga_ask(&rig, &asked, &sagas[4].id, true);
+	assert_string_equal(asked.steps, "a=undoing b=failed");
+	rig_answer(&rig);
+	rig_saga_ask(&rig, &asked, &sagas[4].id, false);
+	assert_string_equal(asked.steps, "a=undone b=failed");
+	assert_int_equal(pay->n_asked[CALL_DO], 4);
+}
+
+static void a_deadline_outlives_the_process(void **state)
+{
+	struct rig_saga saga = {0}, asked = {0};
+
+	(void)state;
+	rig_run(&rig);
+	pay->is_held = true;
+	rig_saga_run(&rig, &saga,
+		     "{'deadline_ms':1000,'steps':[" PG("a", "") "," PAY("b", ",'idempotent':true") "]}");
+	pay->is_held = false;
+	pay->verdicts[CALL_DO] = VERDICT_TRANSIENT;
+	rig.now.unix_ms += 2000;
+	rig_restart(&rig);
+	rig_wait(&rig, 50);
+	rig_saga_ask(&rig, &asked, &rig.flows.kept[0].id, false);
+	assert_int_equal(asked.state, FLOW_COMPENSATED);
+	assert_int_equal(asked.failure, CODE_DEADLINE_EXCEEDED);
+}
+
 /* ---- keys ---- */
 
 static void a_known_key_gives_the_first_one_s_answer(void **state)
@@ -421,6 +459,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_undo_is_tried_until_it_succeeds, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_deadline_ends_in_compensation, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_cancelled_saga_waits_for_what_is_out, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_cancelled_do_that_waits_for_a_place_is_never_sent, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_deadline_outlives_the_process, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_known_key_gives_the_first_one_s_answer, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_restart_goes_on_where_the_journal_is, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_restart_undoes_what_may_have_run_and_can_t_be_repeated, set_up,
