@@ -1,7 +1,10 @@
 /* What steps of clients' own sagas run on: the stores and services that the section `sagas` names. */
 #include "ports_internal.h"
 
+#include "stores/neo4j/neo4j_steps.h"
 #include "stores/postgres/pg_steps.h"
+#include "stores/qdrant/qdrant_steps.h"
+#include "stores/redis/redis_steps.h"
 #include "stores/service/service.h"
 
 #include <string.h>
@@ -31,12 +34,52 @@ static int open_postgresql(uv_loop_t *loop, const struct config *config, struct 
 	return pg_steps_create(loop, &steps, log, out_target, err);
 }
 
+static int open_redis(uv_loop_t *loop, const struct config *config, struct log *log, struct target **out_target,
+		      struct err *err)
+{
+	const struct redis_steps_config steps = {
+		.server = ports_redis_config(config),
+		.connections = (uint32_t)config->sagas.connections,
+		.barrier_ttl_s = (uint32_t)(config->sagas.barrier_ttl_ms / 1000),
+		.max_result_bytes = config->sagas.max_result_bytes,
+	};
+
+	return redis_steps_create(loop, &steps, log, out_target, err);
+}
+
+static int open_neo4j(uv_loop_t *loop, const struct config *config, struct log *log, struct target **out_target,
+		      struct err *err)
+{
+	const struct neo4j_steps_config steps = {
+		.server = ports_neo4j_config(config),
+		.connections = (uint32_t)config->sagas.connections,
+		.max_result_bytes = config->sagas.max_result_bytes,
+	};
+
+	return neo4j_steps_create(loop, &steps, log, out_target, err);
+}
+
+static int open_qdrant(uv_loop_t *loop, const struct config *config, struct log *log, struct target **out_target,
+		       struct err *err)
+{
+	const struct qdrant_steps_config steps = {
+		.server = ports_qdrant_config(config),
+		.connections = (uint32_t)config->sagas.connections,
+		.max_result_bytes = config->sagas.max_result_bytes,
+	};
+
+	return qdrant_steps_create(loop, &steps, log, out_target, err);
+}
+
 static const struct {
 	const char *name;
 	int (*open)(uv_loop_t *loop, const struct config *config, struct log *log, struct target **out_target,
 		    struct err *err);
 } target_openers[] = {
 	{"postgresql", open_postgresql},
+	{"redis", open_redis},
+	{"neo4j", open_neo4j},
+	{"qdrant", open_qdrant},
 };
 
 /* ---- services ---- */
