@@ -117,6 +117,19 @@ static void flow_send_hold(struct engine *engine, struct flow_target *target, co
 	flow_send_turn_away(target);
 }
 
+/* One step that ends in doubt again and again (an undo that a service answers with 503) doesn't tell that the service is
+ * away: it would close it to all others. */
+static bool flow_send_is_doubt_again(struct flow_target *target, const struct call *call)
+{
+	const struct flow_call *ours = container_of(call, const struct flow_call, call);
+	bool is_again = call->verdict == VERDICT_DOUBT && target->n_losses > 0 && target->lost_step == ours->step &&
+			uuid_compare(&target->lost_saga, &call->saga) == 0;
+
+	target->lost_saga = call->saga;
+	target->lost_step = ours->step;
+	return is_again;
+}
+
 static void flow_send_note_verdict(struct engine *engine, struct flow_target *target, const struct call *call)
 {
 	if (call->verdict != VERDICT_OK)
@@ -131,8 +144,8 @@ static void flow_send_note_verdict(struct engine *engine, struct flow_target *ta
 		break;
 	case VERDICT_OUTAGE:
 	case VERDICT_DOUBT:
-		if (flow_send_is_closed(target, &engine->now))
-			break; /* others of the same flight */
+		if (flow_send_is_closed(target, &engine->now) || flow_send_is_doubt_again(target, call))
+			break; /* the first: others of the same flight */
 		if (target->n_losses < UINT32_MAX)
 			target->n_losses++;
 		if (call->verdict == VERDICT_OUTAGE || target->is_held || target->n_losses >= LOSSES_BEFORE_HOLD)

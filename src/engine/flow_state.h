@@ -14,7 +14,9 @@ struct flow_target {
 	struct list queue; /* flow_part.node, first come first served */
 	uint64_t n_waiting, n_out;
 	uint64_t held_until_ns;
-	uint32_t n_losses; /* outages and doubts in a row, since it last answered */
+	uint32_t n_losses; /* in a row, since it last answered: outages, and doubts of different steps */
+	struct uuid lost_saga; /* with lost_step: where the last doubt was */
+	uint32_t lost_step;
 	bool is_held;      /* until it answers again; before held_until_ns nothing is sent, then one call at a time */
 	struct err last_error;
 	struct timer timer; /* the end of the hold, or of a lack of memory */

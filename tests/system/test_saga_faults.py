@@ -1,7 +1,8 @@
-"""Sagas that clients write, in trouble: answers that come twice or too late, kills while they wait, cancellations in each
-state, and keys that are sent at the same time."""
+"""Sagas that clients write, in trouble: neighbours of an undo that fails for ever, answers that come twice or too late,
+kills while they wait, cancellations in each state, and keys that are sent at the same time."""
 
 import threading
+import time
 
 import pytest
 from harness import eventually
@@ -85,6 +86,29 @@ def failing(service, *ends_of_keys):
     bad = set(ends_of_keys)
     service.answer = lambda seen: (503, {}) if any(seen.key.endswith(end) for end in bad) else service.behave(seen)
     return bad
+
+
+# ---- neighbours ----
+
+def test_an_undo_that_fails_for_ever_disturbs_no_neighbour(world, shop, other):
+    """With the default backoffs, in which one service that seems to be away is left alone for seconds."""
+    daemon = world.running({"sagas.enabled": True, "sagas.services": f"shop url={shop.url}; other url={other.url}"})
+    bad = failing(shop, "/bad/undo")
+    other.refused_paths.add("/refused")
+    saga = accept(daemon, step("bad"), step("refused", "other"))
+    eventually(lambda: step_of(daemon, saga, "bad")["tries"] >= 6, 60)
+    slowest_s = 0.0
+    for n in range(20):
+        began = time.monotonic()
+        answer = run(daemon, step(f"n{n}"), step(f"m{n}", "other"))
+        slowest_s = max(slowest_s, time.monotonic() - began)
+        assert answer.outcome == "committed", answer
+    assert slowest_s < 2, f"a neighbour took {slowest_s:.2f} s"
+    assert shop.keys().count("bad/undo") < 40, "its backoff grows"
+    bad.clear()
+    ask(daemon, "saga.retry", id=saga)
+    ends(daemon, saga, "compensated")
+    assert sorted(shop.things) == sorted(f"/n{n}" for n in range(20))
 
 
 # ---- answers ----
