@@ -29,7 +29,7 @@ DOCUMENT = "tea-guide"
 # Small, so that a store that is away shows soon.
 SETTINGS = {
     "sagas.enabled": True,
-    "sagas.stores": "postgresql,documents",
+    "sagas.stores": "postgresql,redis,neo4j,qdrant,documents",
     "sagas.max_tries": 3,
     "sagas.step_timeout": "3s",
     "sagas.retry_base": "20ms",
@@ -92,6 +92,12 @@ class Example:
         if place == "postgresql":
             whole = do.pop("statements", None) or [{key: do.pop(key) for key in ("sql", "params")}]
             step["do"] = {"statements": [*whole, {"sql": "SELECT 1 / 0"}]}
+        elif place == "neo4j":
+            do["statements"].append({"statement": "RETURN 1 / 0"})
+        elif place == "redis":
+            do["commands"].append(["INCR", "account:ada"])
+        elif place == "qdrant":
+            do["body"]["points"][0]["vector"] = [0.5]
         elif place == "documents":
             do["params"]["if_version"] = "01890000-0000-7000-8000-000000000000"
         return saga
@@ -100,6 +106,7 @@ class Example:
 EXAMPLES = (
     Example("order", "An order with two HTTP services", ("postgresql", "payments", "shipping")),
     Example("document-and-row", "A document together with a row in a table of the user's own", STORES),
+    Example("account", "A user account over all four stores", STORES),
 )
 
 
@@ -140,6 +147,14 @@ class Bench:
         for service in self.services.values():
             service.forget()
         readers.postgres.execute((FOLDER / "setup.sql").read_text(encoding="utf-8"))
+        readers.redis.delete("account:ada", "accounts")
+        with readers.neo4j.session() as session:
+            session.run("MATCH (p:Person) DETACH DELETE p").consume()
+        if not readers.qdrant.collection_exists("profiles"):
+            from qdrant_client import models
+            readers.qdrant.create_collection("profiles", models.VectorParams(size=DIMS, distance=models.Distance.COSINE))
+        for point in readers.qdrant.scroll("profiles")[0]:
+            readers.qdrant.delete("profiles", [point.id])
 
         def is_gone():
             with self.daemon.jobs() as client:
@@ -150,7 +165,7 @@ class Bench:
     def holdings(self, example):
         """What each place holds, in words."""
         readers = self.connect()
-        found = {"order": self._order, "document-and-row": self._document}[example.name](readers)
+        found = {"order": self._order, "document-and-row": self._document, "account": self._account}[example.name](readers)
         return {place: found[place] for place in example.places}
 
     def _order(self, readers):
@@ -170,6 +185,14 @@ class Bench:
         return {"postgresql": f"{documents} documents, {chunks} chunks, {rows} rows",
                 "qdrant": f"{readers.qdrant.count(readers.collection).count} points",
                 "neo4j": f"{nodes} documents", "redis": f"{keys} documents"}
+
+    def _account(self, readers):
+        with readers.neo4j.session() as session:
+            nodes = session.run("MATCH (p:Person) RETURN count(p) AS n").single()["n"]
+        n = readers.postgres.execute("SELECT count(*) FROM accounts").fetchone()[0]
+        keys = readers.redis.exists("account:ada") + readers.redis.scard("accounts")
+        return {"postgresql": f"{n} accounts", "qdrant": f"{readers.qdrant.count('profiles').count} points",
+                "neo4j": f"{nodes} people", "redis": f"{keys} keys and members"}
 
     # ---- runs ----
 
