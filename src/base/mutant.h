@@ -18,7 +18,7 @@
 	X(accepted_forgotten, "engine/recover.c", "a start with open sagas leaves accepted jobs in the journal")       \
 	X(accepted_unwritten, "engine/accepted.c", "a delete is answered as accepted though the journal failed")       \
 	X(backend_left_alive, "engine/run_act.c", "a commit in doubt is looked up while its backend may still commit") \
-	X(barrier_unread, "tests/sim/fake_target.c", "a do that comes again runs again, whatever the barrier says")       \
+	X(barrier_unread, "tests/sim/fake_target.c", "a do that comes again runs again, whatever the barrier says")    \
 	X(batch_blamed, "engine/desk.c", "a refused transaction is charged to every saga in it")                       \
 	X(debt_left_out, "engine/run_act.c", "a pivot that is sent again writes no debts")                             \
 	X(debts_unread, "engine/recover.c", "a start with open sagas doesn't take up the debts")                       \

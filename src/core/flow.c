@@ -10,9 +10,9 @@
 /* STARTING goes back to PENDING when the flow is stopped before its record is durable: nothing was sent. */
 static const uint32_t flow_step_may[FLOW_STEP_STATES] = {
 	[FLOW_STEP_PENDING] = TO(FLOW_STEP_STARTING) | TO(FLOW_STEP_SKIPPED),
-	[FLOW_STEP_STARTING] = TO(FLOW_STEP_DOING) | TO(FLOW_STEP_PENDING) | TO(FLOW_STEP_UNSURE) | TO(FLOW_STEP_WAITING),
-	[FLOW_STEP_DOING] =
-		TO(FLOW_STEP_WAITING) | TO(FLOW_STEP_DONE) | TO(FLOW_STEP_FAILED) | TO(FLOW_STEP_UNSURE),
+	[FLOW_STEP_STARTING] =
+		TO(FLOW_STEP_DOING) | TO(FLOW_STEP_PENDING) | TO(FLOW_STEP_UNSURE) | TO(FLOW_STEP_WAITING),
+	[FLOW_STEP_DOING] = TO(FLOW_STEP_WAITING) | TO(FLOW_STEP_DONE) | TO(FLOW_STEP_FAILED) | TO(FLOW_STEP_UNSURE),
 	[FLOW_STEP_WAITING] =
 		TO(FLOW_STEP_DOING) | TO(FLOW_STEP_FAILED) | TO(FLOW_STEP_UNSURE) | TO(FLOW_STEP_RESOLVED),
 	[FLOW_STEP_DONE] = TO(FLOW_STEP_UNDOING) | TO(FLOW_STEP_KEPT),
@@ -49,8 +49,7 @@ static const uint32_t flow_may[FLOW_STATES] = {
 	(TO(FLOW_STEP_PENDING) | TO(FLOW_STEP_SKIPPED) | TO(FLOW_STEP_FAILED) | TO(FLOW_STEP_UNDONE) |                 \
 	 TO(FLOW_STEP_KEPT) | TO(FLOW_STEP_RESOLVED))
 /* A do or undo of it is out, or waits for its next try. */
-#define FLOW_TRIED                                                                                                     \
-	(TO(FLOW_STEP_DOING) | TO(FLOW_STEP_WAITING) | TO(FLOW_STEP_UNDOING) | TO(FLOW_STEP_UNDO_WAITING))
+#define FLOW_TRIED (TO(FLOW_STEP_DOING) | TO(FLOW_STEP_WAITING) | TO(FLOW_STEP_UNDOING) | TO(FLOW_STEP_UNDO_WAITING))
 /* What waits to be undone. */
 #define FLOW_RAN (TO(FLOW_STEP_DONE) | TO(FLOW_STEP_UNSURE))
 
@@ -496,8 +495,7 @@ void flow_recover(struct flow *flow, enum flow_state state, uint32_t n_steps, co
 		  struct flow_step *steps, struct flow_failure failure, struct flow_actions *actions)
 {
 	MUST(n_steps > 0 && n_steps <= FLOW_STEPS_MAX);
-	*flow = (struct flow){
-		.state = state, .n_steps = n_steps, .plans = plans, .steps = steps, .failure = failure};
+	*flow = (struct flow){.state = state, .n_steps = n_steps, .plans = plans, .steps = steps, .failure = failure};
 	flow->is_past_pivot = state == FLOW_RUNNING && flow_had_pivot(flow);
 	for (uint32_t i = 0; i < n_steps; i++) {
 		steps[i].is_unsure = steps[i].state == FLOW_STEP_UNSURE;

@@ -23,8 +23,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FLOW_STEPS_MAX 64 /* so that a set of steps is a uint64_t: bit i is step i, in the order of the client's list  \
-			   */
+#define FLOW_STEPS_MAX                                                                                                 \
+	64 /* so that a set of steps is a uint64_t: bit i is step i, in the order of the client's list                 \
+	    */
 
 enum flow_state {
 	FLOW_RUNNING,
@@ -98,12 +99,12 @@ struct flow {
 };
 
 enum flow_event_kind {
-	FLOW_EV_SAVED, /* the record that FLOW_ACT_SAVE asked for is durable */
-	FLOW_EV_ENDED, /* the do or undo of `step` that is out has ended with `verdict` */
-	FLOW_EV_RETRY, /* the wait of `step` is over */
-	FLOW_EV_PARK,  /* `step` has been tried for too long (the engine measures): it is parked and goes on, rarely */
-	FLOW_EV_STOP,  /* deadline or cancellation, with `code`. Ignored after the pivot and while compensating; while
-			  the do of a pivot without an undo is out it waits for that */
+	FLOW_EV_SAVED,  /* the record that FLOW_ACT_SAVE asked for is durable */
+	FLOW_EV_ENDED,  /* the do or undo of `step` that is out has ended with `verdict` */
+	FLOW_EV_RETRY,  /* the wait of `step` is over */
+	FLOW_EV_PARK,   /* `step` has been tried for too long (the engine measures): it is parked and goes on, rarely */
+	FLOW_EV_STOP,   /* deadline or cancellation, with `code`. Ignored after the pivot and while compensating; while
+			   the do of a pivot without an undo is out it waits for that */
 	FLOW_EV_RESOLVE /* an operator has settled `step`: flow_can_resolve(). As if its undo (or do) had been done */
 };
 
@@ -111,13 +112,14 @@ struct flow_event {
 	enum flow_event_kind kind;
 	uint32_t step;
 	enum flow_verdict verdict;
-	enum code code; /* STOP: why. ENDED: the failure's code where the verdict says too little; CODE_NONE: it says all
-			 */
+	enum code
+		code; /* STOP: why. ENDED: the failure's code where the verdict says too little; CODE_NONE: it says all
+		       */
 };
 
 enum flow_action_kind {
-	FLOW_ACT_SAVE, /* make the steps in flow->saving, as they are now, and with is_state_saving the state durable, in
-			  one record; then FLOW_EV_SAVED. One at a time: what turns dirty meanwhile is asked for
+	FLOW_ACT_SAVE, /* make the steps in flow->saving, as they are now, and with is_state_saving the state durable,
+			  in one record; then FLOW_EV_SAVED. One at a time: what turns dirty meanwhile is asked for
 			  afterwards */
 	FLOW_ACT_DO,   /* send the do of `step` */
 	FLOW_ACT_UNDO,

@@ -169,8 +169,9 @@ static void flow_admit_answer_query(struct engine_flow_query *query, enum code c
 		(void)err_set(&query->err, 0, "no saga has this id; those that have ended are kept for a while only");
 		break;
 	case CODE_CONFLICT:
-		(void)err_set(&query->err, 0,
-			      "it can't be cancelled any more: it has ended, is being compensated, or is past its pivot");
+		(void)err_set(
+			&query->err, 0,
+			"it can't be cancelled any more: it has ended, is being compensated, or is past its pivot");
 		break;
 	case CODE_INTERNAL:
 		(void)err_set(&query->err, 0, "out of memory; ask again");

@@ -109,7 +109,8 @@ static int documents_parse(const struct engine *engine, struct str body, struct 
 	if (!line.failed)
 		rc = request_parse(line.at, line.len, &engine->config.limits, out_request, &fault);
 	buf_fini(&line);
-	if (rc == 0 && (*out_request)->method != METHOD_DOCUMENT_PUT && (*out_request)->method != METHOD_DOCUMENT_DELETE) {
+	if (rc == 0 && (*out_request)->method != METHOD_DOCUMENT_PUT &&
+	    (*out_request)->method != METHOD_DOCUMENT_DELETE) {
 		request_destroy(*out_request);
 		return err_set(err, -EINVAL, "a step on documents is a document.put or a document.delete");
 	}
@@ -148,8 +149,7 @@ static void documents_run(struct flow_documents *documents, struct call *call, s
 	document->job.options.wait = WAIT_COMMITTED;
 	document->job.options.deadline_ms = call->timeout_ns / NS_PER_MS;
 	document->job.document = request_take_document(request);
-	document->job.document_id =
-		document->job.is_delete ? request->document_id : document->job.document->id;
+	document->job.document_id = document->job.is_delete ? request->document_id : document->job.document->id;
 	list_init(&document->job.node);
 	list_append(&documents->out, &document->node);
 	engine_submit(documents->engine, &document->job);
@@ -190,8 +190,8 @@ struct target *flow_documents_create(struct engine *engine)
 		return NULL;
 	made->engine = engine;
 	list_init(&made->out);
-	made->target = (struct target){
-		.ops = &ops, .name = "documents", .has_barrier = true, .max_calls = DOCUMENT_CALLS_MAX};
+	made->target =
+		(struct target){.ops = &ops, .name = "documents", .has_barrier = true, .max_calls = DOCUMENT_CALLS_MAX};
 	return &made->target;
 }
 

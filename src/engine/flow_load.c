@@ -46,8 +46,7 @@ static int flow_load_run(struct flow_run *run, const struct journal_flow *found)
 	run->began_unix_ms = found->began_unix_ms;
 	run->deadline_unix_ms = found->deadline_unix_ms;
 	if (found->code != NULL && found->code[0] != '\0')
-		run->flow.failure =
-			(struct flow_failure){.code = code_of_name(found->code), .step = FLOW_STEPS_MAX};
+		run->flow.failure = (struct flow_failure){.code = code_of_name(found->code), .step = FLOW_STEPS_MAX};
 	if (rc == 0)
 		rc = flow_load_text(&run->reason, found->reason);
 	for (uint32_t i = 0; rc == 0 && i < found->n_steps; i++)

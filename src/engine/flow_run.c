@@ -308,8 +308,8 @@ static void flow_run_look_parking(struct flow_run *run, uint32_t step)
 		part->failing_since_ns = engine->now.mono_ns;
 	if (!flow_is_endless(&run->flow, step) || run->flow.steps[step].is_parked)
 		return;
-	if (part->is_hopeless || engine->now.mono_ns - part->failing_since_ns >=
-					 engine->flows.config.park_after_ms * NS_PER_MS)
+	if (part->is_hopeless ||
+	    engine->now.mono_ns - part->failing_since_ns >= engine->flows.config.park_after_ms * NS_PER_MS)
 		flow_step(&run->flow, &park, &none); /* asks for nothing */
 }
 
@@ -409,8 +409,8 @@ static void flow_run_step(struct flow_run *run, const struct flow_event *event)
 {
 	struct flow_actions actions = {.n = 0};
 	uint64_t was_parked = flow_parked(&run->flow), is_parked;
-	enum flow_step_state before = event->step < run->flow.n_steps ? run->flow.steps[event->step].state
-								      : FLOW_STEP_STATES;
+	enum flow_step_state before =
+		event->step < run->flow.n_steps ? run->flow.steps[event->step].state : FLOW_STEP_STATES;
 
 	flow_step(&run->flow, event, &actions);
 	if (before != FLOW_STEP_STATES && run->flow.steps[event->step].state != before)

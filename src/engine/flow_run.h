@@ -43,8 +43,8 @@ struct flow_run {
 	struct uuid id;
 	struct flow_spec *spec; /* owned */
 	uint32_t uid;
-	bool is_known;    /* its first record is durable */
-	bool is_loaded;   /* from the journal, and not taken up yet */
+	bool is_known;  /* its first record is durable */
+	bool is_loaded; /* from the journal, and not taken up yet */
 	bool is_counted_compensating, is_counted_parked;
 	uint32_t n_out; /* calls */
 	struct list node;
@@ -56,7 +56,7 @@ struct flow_run {
 	uint64_t record_due_ns;    /* there was no memory for a record: when to try again */
 	struct flow_record *record;
 	int64_t began_unix_ms, deadline_unix_ms, ended_unix_ms;
-	char *reason; /* of the failure */
+	char *reason;             /* of the failure */
 	struct flow_part parts[]; /* n_steps; then struct flow_step_plan and struct flow_step, n_steps each */
 };
 
@@ -89,8 +89,8 @@ struct flow_run *flow_run_find(struct engine *engine, const struct uuid *id);
 struct flow_run *flow_run_of(struct flow_part *part);
 struct str flow_run_target_name(const struct flow_run *run, uint32_t step);
 
-/* One event, and all that follows from it. `text` is why, NULL: all is well. The run may be over afterwards; it is freed
- * at the end of the turn. */
+/* One event, and all that follows from it. `text` is why, NULL: all is well. The run may be over afterwards; it is
+ * freed at the end of the turn. */
 void flow_run_feed(struct flow_run *run, const struct flow_event *event, const char *text);
 
 /* Carries out what flow_recover() wants. */

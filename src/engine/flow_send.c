@@ -366,8 +366,8 @@ static void flow_send_end(struct flow_call *ended, enum flow_verdict verdict)
 	flow_care_on_call_ended(run, step);
 }
 
-/* A check has ended. Before a do: "no" lets it be sent. After a doubt: whatever isn't "yes" leaves the doubt, since what
- * was sent may still arrive; but after "no" it may be sent again. */
+/* A check has ended. Before a do: "no" lets it be sent. After a doubt: whatever isn't "yes" leaves the doubt, since
+ * what was sent may still arrive; but after "no" it may be sent again. */
 static void flow_send_end_check(struct flow_target *target, struct flow_call *ended)
 {
 	struct flow_run *run = ended->run;

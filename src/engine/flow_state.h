@@ -29,14 +29,14 @@ struct flows {
 	struct flow_target targets[FLOW_TARGETS_MAX];
 	uint32_t n_targets; /* the last one is `documents` */
 	/* Inboxes. */
-	struct list submitted; /* engine_flow.node */
-	struct list asked;     /* engine_flow_query.node */
-	struct list journaled; /* journal_flow_req.node */
-	struct list found;     /* journal_flow_find_req.node */
-	struct list returned;  /* call.node: calls that have ended */
-	struct list runs;      /* flow_run.node, oldest first */
-	struct list asks;      /* flow_ask.node: questions to the journal */
-	struct list over;      /* flow_run.node: ended, to be freed */
+	struct list submitted;   /* engine_flow.node */
+	struct list asked;       /* engine_flow_query.node */
+	struct list journaled;   /* journal_flow_req.node */
+	struct list found;       /* journal_flow_find_req.node */
+	struct list returned;    /* call.node: calls that have ended */
+	struct list runs;        /* flow_run.node, oldest first */
+	struct list asks;        /* flow_ask.node: questions to the journal */
+	struct list over;        /* flow_run.node: ended, to be freed */
 	struct flow_run **table; /* by id; a power of two of buckets */
 	uint32_t n_buckets;
 	uint64_t n_open, n_compensating, n_parked, bytes;

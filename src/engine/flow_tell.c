@@ -127,7 +127,8 @@ void flow_tell_found(const struct engine *engine, const struct journal_flow *fou
 		if (found->steps[i].step < n)
 			flow_tell_found_step(&found->steps[i], &steps[found->steps[i].step]);
 	if (!flow_state_of(found->state, &state))
-		log_error(engine->log, "a saga in the journal has the state \"%s\", which isn't known here", found->state);
+		log_error(engine->log, "a saga in the journal has the state \"%s\", which isn't known here",
+			  found->state);
 	*report = (struct flow_report){
 		.id = found->id,
 		.state = state,

@@ -89,8 +89,8 @@ struct engine_flow_query {
 	struct list node;
 };
 
-/* Gives the engine its targets, before engine_start(); from then on it takes up what the journal has of such sagas, also
- * when no target is given. `documents` is its own. 0 or -ENOMEM. The targets outlive the engine. */
+/* Gives the engine its targets, before engine_start(); from then on it takes up what the journal has of such sagas,
+ * also when no target is given. `documents` is its own. 0 or -ENOMEM. The targets outlive the engine. */
 int engine_set_targets(struct engine *engine, const struct flow_config *config, struct target *const *targets,
 		       uint32_t n_targets) WARN_UNUSED;
 
@@ -107,9 +107,9 @@ struct flow_stats {
 	uint64_t n_open, n_compensating, n_parked; /* now; parked: flows that have a parked step */
 	uint64_t bytes;
 	uint64_t n_committed, n_compensated, n_refused, n_resolved; /* since start */
-	uint64_t n_calls[FLOW_TARGETS_MAX][3];                           /* by target and enum call_kind, since start */
-	uint64_t n_failures[FLOW_TARGETS_MAX];                           /* calls that were not OK */
-	uint64_t n_waiting[FLOW_TARGETS_MAX];                            /* calls that wait for a place, now */
+	uint64_t n_calls[FLOW_TARGETS_MAX][3];                      /* by target and enum call_kind, since start */
+	uint64_t n_failures[FLOW_TARGETS_MAX];                      /* calls that were not OK */
+	uint64_t n_waiting[FLOW_TARGETS_MAX];                       /* calls that wait for a place, now */
 	uint64_t n_out[FLOW_TARGETS_MAX];
 };
 void engine_flow_stats(const struct engine *engine, struct flow_stats *out_stats);

@@ -281,8 +281,9 @@ static void on_wake(uv_async_t *async)
 {
 	struct journal_impl *impl = container_of(async, struct journal_impl, wake_loop);
 	static void (*const finish[JOURNAL_KINDS])(struct journal_impl * impl, struct list * node) = {
-		[JOURNAL_KIND_RECORD] = finish_req,         [JOURNAL_KIND_FLOW] = finish_flow, [JOURNAL_KIND_LOOKUP] = finish_lookup,
-		[JOURNAL_KIND_RESOLVED] = finish_resolved, [JOURNAL_KIND_FIND] = finish_find, [JOURNAL_KIND_LIST] = finish_list,
+		[JOURNAL_KIND_RECORD] = finish_req,    [JOURNAL_KIND_FLOW] = finish_flow,
+		[JOURNAL_KIND_LOOKUP] = finish_lookup, [JOURNAL_KIND_RESOLVED] = finish_resolved,
+		[JOURNAL_KIND_FIND] = finish_find,     [JOURNAL_KIND_LIST] = finish_list,
 	};
 	struct list finished[JOURNAL_KINDS], *node;
 	bool is_stopped;

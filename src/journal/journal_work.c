@@ -19,9 +19,11 @@ static int record_all(struct journal_work *work, struct list batch[JOURNAL_KINDS
 	uint64_t n = 0;
 	int rc = 0;
 
-	for (struct list *it = batch[JOURNAL_KIND_RECORD].next; rc == 0 && it != &batch[JOURNAL_KIND_RECORD]; it = it->next, n++)
+	for (struct list *it = batch[JOURNAL_KIND_RECORD].next; rc == 0 && it != &batch[JOURNAL_KIND_RECORD];
+	     it = it->next, n++)
 		rc = journal_db_record(&work->db, container_of(it, struct journal_req, node), err);
-	for (struct list *it = batch[JOURNAL_KIND_FLOW].next; rc == 0 && it != &batch[JOURNAL_KIND_FLOW]; it = it->next, n++)
+	for (struct list *it = batch[JOURNAL_KIND_FLOW].next; rc == 0 && it != &batch[JOURNAL_KIND_FLOW];
+	     it = it->next, n++)
 		rc = journal_flows_record(&work->db, container_of(it, struct journal_flow_req, node), err);
 	*out_n = n;
 	return rc;
@@ -121,9 +123,9 @@ void journal_work_off(struct journal_work *work, struct list batch[JOURNAL_KINDS
 
 	*out_n_records = 0;
 	if (is_out_of_memory && work->failed_rc == 0)
-		work->failed_rc = err_set(&work->failed_err, -ENOMEM,
-					  "journal %s: no memory for a record; start sagad again with more",
-					  work->db.path);
+		work->failed_rc =
+			err_set(&work->failed_err, -ENOMEM,
+				"journal %s: no memory for a record; start sagad again with more", work->db.path);
 	if (has_records && work->failed_rc == 0)
 		work->failed_rc = commit_batch(work, batch, out_n_records, &work->failed_err);
 	answer_records(work, batch);

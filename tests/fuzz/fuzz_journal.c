@@ -99,8 +99,8 @@ static void arena_shutdown(void *unused)
 
 static void arena_set_up(void)
 {
-	static const sqlite3_mem_methods methods = {block_new,  block_free, block_resize,   block_size,
-						    round_up, arena_init, arena_shutdown, NULL};
+	static const sqlite3_mem_methods methods = {block_new, block_free, block_resize,   block_size,
+						    round_up,  arena_init, arena_shutdown, NULL};
 
 	/* One thread: the target uses the journal without its own. */
 	MUST(sqlite3_config(SQLITE_CONFIG_MALLOC, &methods) == SQLITE_OK);
@@ -405,7 +405,11 @@ static void make_wal(struct feed *feed)
 
 static void bind_any(sqlite3_stmt *statement, int at, struct feed *feed)
 {
-	static const char *const words[] = {"waiting", "done", "failed", "running", "00000000-0000-7000-8000-000000000001",
+	static const char *const words[] = {"waiting",
+					    "done",
+					    "failed",
+					    "running",
+					    "00000000-0000-7000-8000-000000000001",
 					    "{\"id\":\"d\",\"wait\":\"accepted\"}"};
 	struct str bytes;
 

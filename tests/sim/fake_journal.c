@@ -491,8 +491,7 @@ void journal_port_crash(struct journal_port *port, uint64_t last_action)
 		is_cut = is_cut || container_of(it, struct record, node)->action > last_action;
 	list_each (it, tmp, &port->going_flows)
 		is_cut = is_cut || container_of(it, struct flow_record, node)->action > last_action;
-	if (is_going(port) && !is_cut && !port->has_failed && !port->is_fenced &&
-	    world_chance(world, 500)) {
+	if (is_going(port) && !is_cut && !port->has_failed && !port->is_fenced && world_chance(world, 500)) {
 		trace_daemon(&port->daemon->sim->trace, port->daemon->number, "journal",
 			     "its last group is on the disk all the same");
 		write_going(port);

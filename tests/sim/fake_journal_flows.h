@@ -49,6 +49,6 @@ void journal_flows_submit(struct journal *journal, struct journal_flow_req *req)
 void journal_flows_find(struct journal *journal, struct journal_flow_find_req *req);
 void journal_flows_list(struct journal *journal, struct journal_flow_list_req *req);
 int journal_flows_load(struct journal *journal, int (*flow)(void *arg, const struct journal_flow *found), void *arg,
-		    struct err *err);
+		       struct err *err);
 
 #endif

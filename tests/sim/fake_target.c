@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 /* One try on its way: see call.h. */
@@ -100,9 +101,10 @@ static void hit(const struct target_call *call, enum fault fault)
 
 	trace_line(&server->sim->trace, server->name, "fault", "%s strikes d%u's call of %s", fault_name(fault),
 		   call->sent.daemon->number, trace_id(&call->fact->id));
-	fault_hit_flow(&server->sim->faults, fault, call->fact->has_ended       ? FLOW_STATE_ENDED
-						    : call->fact->durable == FLOW_RUNNING ? FLOW_STATE_RUNNING
-											  : FLOW_STATE_COMPENSATING);
+	fault_hit_flow(&server->sim->faults, fault,
+		       call->fact->has_ended                 ? FLOW_STATE_ENDED
+		       : call->fact->durable == FLOW_RUNNING ? FLOW_STATE_RUNNING
+							     : FLOW_STATE_COMPENSATING);
 }
 
 static void answer(struct target_call *call, enum verdict verdict, const char *text)
@@ -164,7 +166,8 @@ static void arrive_with_fault(struct target_call *call)
 		execute(call);
 	}
 	if (call->fault == FAULT_STORE_CRASH)
-		call->port->server->down_ns = sim->world.now_ns + world_between(&sim->world, 10 * NS_PER_MS, 8 * NS_PER_S);
+		call->port->server->down_ns =
+			sim->world.now_ns + world_between(&sim->world, 10 * NS_PER_MS, 8 * NS_PER_S);
 	answer_soon(call);
 }
 
@@ -217,8 +220,8 @@ static void on_again(struct event *event)
 static enum fault draw_fault(struct sim *sim)
 {
 	static const enum fault kinds[] = {
-		FAULT_LOST_BEFORE, FAULT_LOST_AFTER, FAULT_RESET,    FAULT_LATE,    FAULT_DUPLICATE,
-		FAULT_RESENT,      FAULT_MALFORMED,  FAULT_CUT_OFF,  FAULT_DEADLOCK, FAULT_STORE_CRASH,
+		FAULT_LOST_BEFORE, FAULT_LOST_AFTER, FAULT_RESET,   FAULT_LATE,     FAULT_DUPLICATE,
+		FAULT_RESENT,      FAULT_MALFORMED,  FAULT_CUT_OFF, FAULT_DEADLOCK, FAULT_STORE_CRASH,
 	};
 
 	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)

@@ -53,8 +53,7 @@ static void write_reference(struct draft *draft, uint32_t step, bool may_refer)
 {
 	for (uint32_t k = 0; k < step && may_refer; k++)
 		if ((draft->after[step] >> k & 1) != 0 && rng_chance(draft->rng, 500)) {
-			buf_append_format(draft->out,
-					  "{\"of\":[%u,{\"$from\":\"s%u\",\"pointer\":\"/count\"}]}", k, k);
+			buf_append_format(draft->out, "{\"of\":[%u,{\"$from\":\"s%u\",\"pointer\":\"/count\"}]}", k, k);
 			return;
 		}
 	buf_append_text(draft->out, "{}");
@@ -397,8 +396,7 @@ static void on_next(struct event *event)
 
 	ask(clients);
 	if (--clients->n_left > 0 && !clients->sim->is_safe)
-		world_after(&clients->sim->world, &clients->next,
-			    rng_between(&clients->rng, 0, 1000) * NS_PER_MS);
+		world_after(&clients->sim->world, &clients->next, rng_between(&clients->rng, 0, 1000) * NS_PER_MS);
 }
 
 void flow_clients_begin(struct flow_clients *clients)
@@ -471,7 +469,8 @@ void flow_clients_resolve(struct flow_clients *clients)
 			continue;
 		settlement = calloc(1, sizeof(*settlement));
 		MUST(settlement != NULL);
-		settlement->resolution.order = (struct work_order){.has_id = true, .id = fact->id, .reason = str_of("seen to")};
+		settlement->resolution.order =
+			(struct work_order){.has_id = true, .id = fact->id, .reason = str_of("seen to")};
 		settlement->resolution.done = on_settled;
 		engine_resolve(daemon->engine, &settlement->resolution);
 		daemon_touch(daemon);

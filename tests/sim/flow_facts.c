@@ -7,9 +7,9 @@
 #define BIT(i)    ((uint64_t)1 << (i))
 #define TO(state) ((uint32_t)1 << (state))
 
-#define OPEN_DO  (TO(FLOW_STEP_STARTING) | TO(FLOW_STEP_DOING) | TO(FLOW_STEP_WAITING))
-#define WELL     (TO(FLOW_STEP_DONE) | TO(FLOW_STEP_RESOLVED))
-#define TO_UNDO  (TO(FLOW_STEP_UNDOING) | TO(FLOW_STEP_UNDO_WAITING))
+#define OPEN_DO (TO(FLOW_STEP_STARTING) | TO(FLOW_STEP_DOING) | TO(FLOW_STEP_WAITING))
+#define WELL    (TO(FLOW_STEP_DONE) | TO(FLOW_STEP_RESOLVED))
+#define TO_UNDO (TO(FLOW_STEP_UNDOING) | TO(FLOW_STEP_UNDO_WAITING))
 #define SETTLED                                                                                                        \
 	(TO(FLOW_STEP_PENDING) | TO(FLOW_STEP_SKIPPED) | TO(FLOW_STEP_FAILED) | TO(FLOW_STEP_UNDONE) |                 \
 	 TO(FLOW_STEP_KEPT) | TO(FLOW_STEP_RESOLVED))
@@ -103,7 +103,8 @@ void flow_facts_began(struct flow_facts *facts, const struct daemon *daemon, con
 
 /* ---- the journal ---- */
 
-static void check_undoing(struct flow_facts *facts, const struct daemon *daemon, const struct flow_fact *fact, uint32_t i)
+static void check_undoing(struct flow_facts *facts, const struct daemon *daemon, const struct flow_fact *fact,
+			  uint32_t i)
 {
 	const struct step_fact *step = &fact->steps[i];
 
@@ -118,7 +119,8 @@ static void check_undoing(struct flow_facts *facts, const struct daemon *daemon,
 }
 
 /* Said of what a daemon in charge has recorded. */
-static void check_step(struct flow_facts *facts, const struct daemon *daemon, const struct flow_fact *fact, uint32_t i, enum flow_step_state to)
+static void check_step(struct flow_facts *facts, const struct daemon *daemon, const struct flow_fact *fact, uint32_t i,
+		       enum flow_step_state to)
 {
 	const struct step_fact *step = &fact->steps[i];
 
@@ -163,7 +165,8 @@ static void check_end(struct flow_facts *facts, struct flow_fact *fact)
 				fact->durable == FLOW_COMMITTED ? "its saga has committed" : "its saga is compensated");
 }
 
-static void write_step(struct flow_facts *facts, const struct daemon *daemon, struct flow_fact *fact, const struct journal_step *from)
+static void write_step(struct flow_facts *facts, const struct daemon *daemon, struct flow_fact *fact,
+		       const struct journal_step *from)
 {
 	struct step_fact *step = &fact->steps[from->step];
 	enum flow_step_state to;
@@ -273,7 +276,8 @@ void flow_facts_heard(struct flow_facts *facts, struct flow_fact *fact, uint32_t
 	if (kind == CALL_DO)
 		step->is_out = false;
 	step->has_do_ok = step->has_do_ok || verdict == VERDICT_OK;
-	step->may_have_run = step->may_have_run || verdict == VERDICT_OK || (kind == CALL_DO && verdict == VERDICT_DOUBT);
+	step->may_have_run =
+		step->may_have_run || verdict == VERDICT_OK || (kind == CALL_DO && verdict == VERDICT_DOUBT);
 	if (kind == CALL_DO && verdict == VERDICT_DOUBT)
 		step->is_in_doubt = true;
 	if (kind == CALL_CHECK && verdict == VERDICT_PERMANENT)

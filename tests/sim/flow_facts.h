@@ -32,11 +32,11 @@ struct step_fact {
 	unsigned started_by; /* the daemon that recorded its intent; another one can't know what became of it */
 	/* what the daemons have sent and heard */
 	uint32_t n_sent_do;
-	unsigned sent_by;  /* the last daemon */
+	unsigned sent_by;   /* the last daemon */
 	uint32_t n_sent_by; /* dos that this one has sent */
-	bool is_out;       /* a do, without an answer so far */
-	bool may_have_run; /* an answer was missing, or OK */
-	bool is_in_doubt;  /* ... missing, and no check has said no since */
+	bool is_out;        /* a do, without an answer so far */
+	bool may_have_run;  /* an answer was missing, or OK */
+	bool is_in_doubt;   /* ... missing, and no check has said no since */
 	bool has_do_ok, has_undo_ok;
 	/* the target */
 	bool is_done, is_blocked; /* of a barrier, or of idempotency keys: the undo's key is known */
@@ -49,7 +49,7 @@ struct flow_fact {
 	struct uuid id;
 	enum flow_state durable;
 	bool is_durable, has_ended;
-	bool is_orphaned;    /* its journal is lost */
+	bool is_orphaned; /* its journal is lost */
 	bool is_past_pivot;
 	bool has_had_zombie; /* a daemon that was thought dead may have gone on with it */
 	unsigned began_by;

@@ -20,7 +20,8 @@ static void on_row(struct roster_list *list, const struct work_row *row)
 
 	if (uuid_compare(&row->id, &look->last) < 0)
 		facts_violate(&look->sim->facts, 12, "the list of open work is out of order at %s", trace_id(&row->id));
-	if ((row->document_id.len == 0 && row->kind != WORK_STEPS) || row->op == NULL || row->step == NULL || row->error == NULL)
+	if ((row->document_id.len == 0 && row->kind != WORK_STEPS) || row->op == NULL || row->step == NULL ||
+	    row->error == NULL)
 		facts_violate(&look->sim->facts, 12, "a row of the list of open work lacks something");
 	look->last = row->id;
 	look->n_rows++;

@@ -232,8 +232,7 @@ static void check_blocked(struct sim *sim)
 
 static bool disk_is_empty(const struct sim_disk *disk)
 {
-	return disk->is_lost ||
-	       (disk->intents == NULL && sim_disk_waiting(disk) == 0 && !disk_flows_are_open(disk));
+	return disk->is_lost || (disk->intents == NULL && sim_disk_waiting(disk) == 0 && !disk_flows_are_open(disk));
 }
 
 /* What is parked and can't go on by itself is settled by an operator. */

@@ -5,6 +5,7 @@
  * refuses to end a transaction from inside; COMMIT then stands behind a sync of its own, so that it is run after an
  * error, too, and rolls back. */
 #include "pg_steps_internal.h"
+#include "pg_value.h"
 
 #include <stdio.h>
 #include <stdlib.h>

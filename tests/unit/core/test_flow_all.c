@@ -1,5 +1,6 @@
 /* Every way that small sagas can take: each graph of three steps, each sort of step, each order of events, with up
- * to three mishaps anywhere: a failure, a lost answer, a stop, a crash, an operator. The promises of flow.h are looked at after every event.
+ * to three mishaps anywhere: a failure, a lost answer, a stop, a crash, an operator. The promises of flow.h are looked
+ * at after every event.
  *
  * `world` is what a single saga has done to the world: what is durable, what is out, what has run. */
 #include "core/flow.h"
@@ -14,10 +15,10 @@
 
 #include <cmocka.h>
 
-#define N_MAX      4
-#define BIT(i)     ((uint64_t)1 << (i))
-#define N_VISITED  (1u << 18)
-#define DEPTH_MAX  200
+#define N_MAX     4
+#define BIT(i)    ((uint64_t)1 << (i))
+#define N_VISITED (1u << 18)
+#define DEPTH_MAX 200
 
 enum ran { NOT_RUN, MAY_HAVE_RUN, HAS_RUN };
 enum out { OUT_NOTHING, OUT_DO, OUT_UNDO };
@@ -51,9 +52,9 @@ static void fail_with(const char *what, uint32_t step)
 {
 	printf("step %u: %s; %s\n", step, what, flow_state_name(world.flow.state));
 	for (uint32_t i = 0; i < world.flow.n_steps; i++)
-		printf("  %u after %llx undo %d optional %d pivot %d repeatable %d: %s, durable %s, ran %d undone %d\n", i,
-		       (unsigned long long)plans[i].after, plans[i].has_undo, plans[i].is_optional, plans[i].is_pivot,
-		       plans[i].is_repeatable, flow_step_state_name(world.steps[i].state),
+		printf("  %u after %llx undo %d optional %d pivot %d repeatable %d: %s, durable %s, ran %d undone %d\n",
+		       i, (unsigned long long)plans[i].after, plans[i].has_undo, plans[i].is_optional,
+		       plans[i].is_pivot, plans[i].is_repeatable, flow_step_state_name(world.steps[i].state),
 		       flow_step_state_name(world.kept[i]), world.ran[i], world.is_undone[i]);
 	fail();
 }
@@ -472,7 +473,9 @@ static void every_pivot_keeps_the_promises(void **state)
 			uint32_t pivot = pivots[graph];
 
 			for (uint32_t i = 0; i < 4; i++) {
-				plans[i] = sort_of(i < pivot ? (sorts + i) % 4 : (sorts & 8) != 0 && i == 3 ? 3 : 0,
+				plans[i] = sort_of(i < pivot                    ? (sorts + i) % 4
+						   : (sorts & 8) != 0 && i == 3 ? 3
+										: 0,
 						   graphs[graph][i]);
 				plans[i].has_undo = plans[i].has_undo && i < pivot;
 			}

@@ -312,8 +312,8 @@ static void take_report(struct rig_saga *saga, const struct flow_report *report)
 			       STR_ARG(step->name), flow_step_state_name(step->state),
 			       step->is_parked ? "(parked)" : "");
 		if (step->result_json.at != NULL)
-			(void)snprintf(saga->results + m, sizeof(saga->results) - m, "%.*s=%.*s ",
-				       STR_ARG(step->name), STR_ARG(step->result_json));
+			(void)snprintf(saga->results + m, sizeof(saga->results) - m, "%.*s=%.*s ", STR_ARG(step->name),
+				       STR_ARG(step->result_json));
 	}
 }
 

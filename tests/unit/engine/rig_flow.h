@@ -19,9 +19,9 @@
 #define PAY(name, more)                                                                                                \
 	"{'name':'" name "','service':'payments','do':{'method':'POST','path':'/do/" name                              \
 	"'},'undo':{'method':'POST','path':'/undo/" name "'}" more "}"
-#define CHECK     ",'check':{'method':'GET','path':'/check'}"
-#define SAGA(x)   "{'steps':[" x "]}"
-#define THREE     SAGA(PG("a", "") "," PG("b", "") "," PG("c", ""))
+#define CHECK   ",'check':{'method':'GET','path':'/check'}"
+#define SAGA(x) "{'steps':[" x "]}"
+#define THREE   SAGA(PG("a", "") "," PG("b", "") "," PG("c", ""))
 
 struct rig;
 

@@ -1,4 +1,5 @@
-/* Clients' own sagas when things go wrong around them: targets that are away, operators, bounds, the end of the daemon. */
+/* Clients' own sagas when things go wrong around them: targets that are away, operators, bounds, the end of the daemon.
+ */
 #include "rig.h"
 
 #include "engine/roster.h"
@@ -110,7 +111,10 @@ static void on_resolved(struct engine_resolution *of)
 static void resolve(const char *step)
 {
 	resolution = (struct engine_resolution){
-		.order = {.has_id = true, .id = rig.flows.kept[0].id, .step = str_of(step), .reason = str_of("by hand")},
+		.order = {.has_id = true,
+			  .id = rig.flows.kept[0].id,
+			  .step = str_of(step),
+			  .reason = str_of("by hand")},
 		.uid = 7,
 		.done = on_resolved,
 	};
@@ -244,8 +248,8 @@ static void a_document_is_a_step(void **state)
 {
 	static const char json[] =
 		"{'steps':[{'name':'d','store':'documents','do':{'method':'document.put','params':{'id':'a','chunks':[{"
-		"'text':'t','embedding':[1,2]}]}},'undo':{'method':'document.delete','params':{'id':'a'}}}," PAY("b",
-														 "") "]}";
+		"'text':'t','embedding':[1,2]}]}},'undo':{'method':'document.delete','params':{'id':'a'}}}," PAY(
+			"b", "") "]}";
 	struct rig_saga saga = {0};
 
 	(void)state;
@@ -353,8 +357,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_do_at_a_target_that_is_away_fails_by_its_own_budget, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_service_s_wish_is_honoured, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(what_merely_backs_off_is_resolved_by_its_name_only, set_up,
-						tear_down),
+		cmocka_unit_test_setup_teardown(what_merely_backs_off_is_resolved_by_its_name_only, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_parked_step_is_resolved_with_a_reason, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_step_that_is_out_is_resolved_when_its_call_has_ended, set_up,
 						tear_down),

@@ -241,9 +241,10 @@ static void make_fifty(char *json, size_t size)
 	size_t n = (size_t)snprintf(json, size, "{'steps':[");
 
 	for (int i = 0; i < N_FIFTY; i++) {
-		n += (size_t)snprintf(json + n, size - n,
-				      "%s{'name':'s%02d','store':'postgresql','do':{'sql':'do s%02d.'},'undo':{'sql':'u'}",
-				      i > 0 ? "," : "", i, i);
+		n += (size_t)snprintf(
+			json + n, size - n,
+			"%s{'name':'s%02d','store':'postgresql','do':{'sql':'do s%02d.'},'undo':{'sql':'u'}",
+			i > 0 ? "," : "", i, i);
 		if (i > 0 && i % 4 == 0)
 			n += (size_t)snprintf(json + n, size - n, ",'after':['s%02d','s%02d']", i - 1, i - 2);
 		else if (i % 4 == 2)
@@ -309,8 +310,7 @@ static void a_deadline_ends_in_compensation(void **state)
 	(void)state;
 	rig_run(&rig);
 	rig_sicken(pg, "do b", VERDICT_OUTAGE);
-	rig_saga_run(&rig, &saga,
-		     "{'deadline_ms':1000,'steps':[" PG("a", "") "," PG("b", ",'retry':{'max':90}") "]}");
+	rig_saga_run(&rig, &saga, "{'deadline_ms':1000,'steps':[" PG("a", "") "," PG("b", ",'retry':{'max':90}") "]}");
 	rig_wait(&rig, 900);
 	assert_int_equal(saga.n_answers, 0);
 	rig_wait(&rig, 3000); /* the undo waits for the store's hold */
@@ -368,8 +368,7 @@ static void a_deadline_outlives_the_process(void **state)
 	(void)state;
 	rig_run(&rig);
 	pay->is_held = true;
-	rig_saga_run(&rig, &saga,
-		     "{'deadline_ms':1000,'steps':[" PG("a", "") "," PAY("b", ",'idempotent':true") "]}");
+	rig_saga_run(&rig, &saga, "{'deadline_ms':1000,'steps':[" PG("a", "") "," PAY("b", ",'idempotent':true") "]}");
 	pay->is_held = false;
 	pay->verdicts[CALL_DO] = VERDICT_TRANSIENT;
 	rig.now.unix_ms += 2000;
@@ -459,8 +458,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_undo_is_tried_until_it_succeeds, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_deadline_ends_in_compensation, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_cancelled_saga_waits_for_what_is_out, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_cancelled_do_that_waits_for_a_place_is_never_sent, set_up,
-						tear_down),
+		cmocka_unit_test_setup_teardown(a_cancelled_do_that_waits_for_a_place_is_never_sent, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_deadline_outlives_the_process, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_known_key_gives_the_first_one_s_answer, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_restart_goes_on_where_the_journal_is, set_up, tear_down),

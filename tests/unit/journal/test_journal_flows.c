@@ -173,11 +173,9 @@ static void end(struct fixture *fix, uint64_t number, const char *state, int64_t
 {
 	struct journal_step done = {.step = 0, .state = "done", .unix_ms = at_ms};
 
-	(void)write_now(fix, (struct journal_flow_req){.flow = id_of(number),
-							.state = state,
-							.steps = &done,
-							.n_steps = 1,
-							.unix_ms = at_ms});
+	(void)write_now(fix,
+			(struct journal_flow_req){
+				.flow = id_of(number), .state = state, .steps = &done, .n_steps = 1, .unix_ms = at_ms});
 }
 
 /* ---- what is found ---- */
@@ -268,7 +266,11 @@ static void each_record_is_found_again(void **state)
 {
 	struct fixture *fix = *state;
 	struct journal_step change[] = {
-		{.step = 0, .state = "done", .n_tries = 2, .result_json = str_of("{\"rows\":[]}"), .error = str_of("late"),
+		{.step = 0,
+		 .state = "done",
+		 .n_tries = 2,
+		 .result_json = str_of("{\"rows\":[]}"),
+		 .error = str_of("late"),
 		 .unix_ms = 12},
 		{.step = 63, .state = "starting", .unix_ms = 12},
 	};
@@ -285,14 +287,15 @@ static void each_record_is_found_again(void **state)
 		     "running  uid=1000 10..20..0 key=order-7 spec={\"steps\":[]}"
 		     " | 0 done 2@12 result={\"rows\":[]} error=late | 63 starting 0@12");
 	(void)write_now(fix, (struct journal_flow_req){.flow = id_of(1),
-							.state = "compensating",
-							.code = "store_refused",
-							.reason = str_of("no such table"),
-							.steps = &undo,
-							.n_steps = 1,
-							.unix_ms = 13});
+						       .state = "compensating",
+						       .code = "store_refused",
+						       .reason = str_of("no such table"),
+						       .steps = &undo,
+						       .n_steps = 1,
+						       .unix_ms = 13});
 	/* What is absent stays as it was. */
-	(void)write_now(fix, (struct journal_flow_req){.flow = id_of(1), .steps = &settled, .n_steps = 1, .unix_ms = 14});
+	(void)write_now(fix,
+			(struct journal_flow_req){.flow = id_of(1), .steps = &settled, .n_steps = 1, .unix_ms = 14});
 	reopen_journal(fix);
 	assert_found(fix, 1,
 		     "compensating store_refused uid=1000 10..20..0 key=order-7 why=no such table spec={\"steps\":[]}"
@@ -352,7 +355,8 @@ static void a_known_key_begins_nothing(void **state)
 static void a_key_is_known_within_one_commit(void **state)
 {
 	struct fixture *fix = *state;
-	struct record records[2] = {{.req = begin_of(1, 1000, "k"), .fix = fix}, {.req = begin_of(2, 1000, "k"), .fix = fix}};
+	struct record records[2] = {{.req = begin_of(1, 1000, "k"), .fix = fix},
+				    {.req = begin_of(2, 1000, "k"), .fix = fix}};
 	struct uuid first = id_of(1);
 
 	open_journal(fix);
@@ -414,8 +418,9 @@ static void ended_ones_are_listed_page_by_page(void **state)
 	open_journal(fix);
 	for (uint64_t i = 1; i <= 5; i++)
 		begin(fix, i, i % 2 == 0 ? 1000 : 1001, NULL);
-	(void)write_now(fix, (struct journal_flow_req){
-				     .flow = id_of(4), .code = "cancelled", .reason = str_of("by a client"), .unix_ms = 12});
+	(void)write_now(fix,
+			(struct journal_flow_req){
+				.flow = id_of(4), .code = "cancelled", .reason = str_of("by a client"), .unix_ms = 12});
 	end(fix, 4, "compensated", now_ms());
 	end(fix, 1, "committed", now_ms());
 	end(fix, 2, "committed", now_ms());
@@ -512,9 +517,9 @@ static void a_damaged_row_is_named(void **state)
 		assert_non_null(strstr(err.text, "damaged"));
 		assert_non_null(strstr(err.text, fix->path));
 		assert_int_equal(sqlite3_exec(sqlite, "UPDATE saga_steps SET step = 0", NULL, NULL, NULL), SQLITE_OK);
-		assert_int_equal(sqlite3_exec(sqlite,
-					      "UPDATE sagas SET id = (SELECT saga FROM saga_steps)", NULL, NULL, NULL),
-				 SQLITE_OK);
+		assert_int_equal(
+			sqlite3_exec(sqlite, "UPDATE sagas SET id = (SELECT saga FROM saga_steps)", NULL, NULL, NULL),
+			SQLITE_OK);
 		assert_int_equal(sqlite3_close(sqlite), SQLITE_OK);
 	}
 	assert_open(fix, "running/1000/1 ");

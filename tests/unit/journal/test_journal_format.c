@@ -310,7 +310,8 @@ static bool open_and_die(struct fixture *fix, int at)
 /* A step from `from` to the newest, ended at each of its statements in turn. */
 static void crash_in_the_step(struct fixture *fix, int64_t from, int64_t n_old_tables, const char *holds)
 {
-	static const char n_tables[] = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+	static const char n_tables[] =
+		"SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
 	unsigned n_old = 0, n_new = 0;
 	bool has_died = true;
 

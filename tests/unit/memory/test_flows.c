@@ -13,12 +13,12 @@
 
 #include <cmocka.h>
 
-#define N_SAGAS  3
+#define N_SAGAS 3
 #define DOCUMENT                                                                                                       \
-	"{'name':'d','store':'documents','do':{'method':'document.put','params':{'id':'a','chunks':[{'text':'t',"     \
+	"{'name':'d','store':'documents','do':{'method':'document.put','params':{'id':'a','chunks':[{'text':'t',"      \
 	"'embedding':[1,2]}]}},'undo':{'method':'document.delete','params':{'id':'a'}}}"
 #define REFERRING                                                                                                      \
-	"{'name':'r','service':'payments','undo':null,'idempotent':true,'do':{'method':'POST','path':'/',"            \
+	"{'name':'r','service':'payments','undo':null,'idempotent':true,'do':{'method':'POST','path':'/',"             \
 	"'body':{'left':{'$from':'a','pointer':'/n'}}}}"
 
 static struct rig rig;
@@ -29,7 +29,8 @@ static void submit_all(void)
 	memset(sagas, 0, sizeof(sagas));
 	rig_sicken(&rig.flows.targets[1], "/do/bad", VERDICT_PERMANENT);
 	rig_saga_submit(&rig, &sagas[0], SAGA(PG("a", "") "," REFERRING));
-	rig_saga_submit(&rig, &sagas[1], SAGA(PG("a", "") "," PG("b", ",'after':[]") "," PAY("bad", ",'after':['a','b']")));
+	rig_saga_submit(&rig, &sagas[1],
+			SAGA(PG("a", "") "," PG("b", ",'after':[]") "," PAY("bad", ",'after':['a','b']")));
 	rig_saga_submit(&rig, &sagas[2], SAGA(DOCUMENT "," PAY("p", "")));
 }
 
