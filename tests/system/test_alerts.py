@@ -18,6 +18,7 @@ from harness.daemon import CHECKOUT
 from harness.documents import document
 from harness.operations import free_port
 from harness.prometheus import ALERTS, Prometheus, shortened
+from harness.web import WebService
 
 WINDOW_S, FOR_S = 10, 2
 MANUAL = (CHECKOUT / "docs" / "operations.md").read_text()
@@ -121,7 +122,7 @@ def section(name):
 
 def test_each_alert_has_its_entry_and_its_test_here():
     names = re.findall(r"- alert: (\w+)", ALERTS.read_text())
-    assert len(names) == 13
+    assert len(names) == 14
     for name in names:
         assert "*Look*:" in section(name) and "*Do*:" in section(name), name
         assert f'expect("{name}"' in (CHECKOUT / "tests" / "system" / "test_alerts.py").read_text(), name
@@ -220,6 +221,25 @@ def test_parked(ward, through):
         ctl(daemon, "sagas", "retry", "--store=qdrant")
         ward.ends("SagadParked")
     assert daemon.stats()["parked"] == 0 and "no longer parked: done" in daemon.log()
+
+
+def test_saga_parked(ward):
+    service = WebService(lambda seen: (503, {}) if seen.method == "DELETE" else (400 if seen.path == "/bad" else 200, {}))
+    daemon = ward.daemon({"sagas.enabled": True, "sagas.services": f"shop url={service.url}", "sagas.undo_base": "20ms",
+                          "sagas.undo_cap": "100ms", "sagas.park_after": "1s", "sagas.parked_retry": "10min"})
+    steps = [{"name": name, "service": "shop", "do": {"method": "PUT", "path": f"/{name}"},
+              "undo": {"method": "DELETE", "path": f"/{name}"}} for name in ("good", "bad")]
+    with daemon.jobs() as client:
+        with ward.expect("SagadSagaParked"):
+            saga = client.call("saga.run", steps=steps, wait="accepted").result["saga_id"]
+        assert saga in ctl(daemon, "sagas", "list", "--state=parked")
+        shown = ctl(daemon, "sagas", "show", saga)
+        assert re.search(r"good .*undo_waiting", shown), shown
+        service.answer = lambda seen: (200, {})
+        ctl(daemon, "sagas", "retry", saga)
+        ward.ends("SagadSagaParked")
+        eventually(lambda: client.call("saga.get", id=saga).result["state"] == "compensated", 10)
+    service.close()
 
 
 def test_debts_growing(ward, through):
