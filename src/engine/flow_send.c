@@ -117,21 +117,23 @@ static void flow_send_hold(struct engine *engine, struct flow_target *target, co
 	flow_send_turn_away(target);
 }
 
-/* One step that ends in doubt again and again (an undo that a service answers with 503) doesn't tell that the service is
- * away: it would close it to all others. */
-static bool flow_send_is_doubt_again(struct flow_target *target, const struct call *call)
+/* One step that ends in doubt again and again (an undo that a service answers with 503) doesn't tell that the service
+ * is away: it would close it to all others. */
+static bool flow_send_is_doubt_again(struct flow_target *target, const struct flow_call *ended)
 {
-	const struct flow_call *ours = container_of(call, const struct flow_call, call);
-	bool is_again = call->verdict == VERDICT_DOUBT && target->n_losses > 0 && target->lost_step == ours->step &&
+	const struct call *call = &ended->call;
+	bool is_again = call->verdict == VERDICT_DOUBT && target->n_losses > 0 && target->lost_step == ended->step &&
 			uuid_compare(&target->lost_saga, &call->saga) == 0;
 
 	target->lost_saga = call->saga;
-	target->lost_step = ours->step;
+	target->lost_step = ended->step;
 	return is_again;
 }
 
-static void flow_send_note_verdict(struct engine *engine, struct flow_target *target, const struct call *call)
+static void flow_send_note_verdict(struct engine *engine, struct flow_target *target, const struct flow_call *ended)
 {
+	const struct call *call = &ended->call;
+
 	if (call->verdict != VERDICT_OK)
 		target->n_failures++;
 	switch (call->verdict) {
@@ -144,7 +146,7 @@ static void flow_send_note_verdict(struct engine *engine, struct flow_target *ta
 		break;
 	case VERDICT_OUTAGE:
 	case VERDICT_DOUBT:
-		if (flow_send_is_closed(target, &engine->now) || flow_send_is_doubt_again(target, call))
+		if (flow_send_is_closed(target, &engine->now) || flow_send_is_doubt_again(target, ended))
 			break; /* the first: others of the same flight */
 		if (target->n_losses < UINT32_MAX)
 			target->n_losses++;
@@ -400,7 +402,7 @@ static bool flow_send_asks(struct flow_target *target, struct flow_call *ended)
 
 static void flow_send_look(struct engine *engine, struct flow_target *target, struct flow_call *ended)
 {
-	flow_send_note_verdict(engine, target, &ended->call);
+	flow_send_note_verdict(engine, target, ended);
 	if (ended->call.kind == CALL_CHECK)
 		flow_send_end_check(target, ended);
 	else if (!flow_send_asks(target, ended))
