@@ -532,45 +532,6 @@ uint64_t flow_parked(const struct flow *flow)
 	return parked;
 }
 
-/* ---- graphs ---- */
-
-bool flow_is_acyclic(const uint64_t *after, uint32_t n, uint32_t *out_step)
-{
-	uint64_t left = n == 64 ? UINT64_MAX : BIT(n) - 1;
-	bool any = true;
-
-	while (any) {
-		any = false;
-		for (uint32_t i = 0; i < n; i++) {
-			if (!(left & BIT(i)) || (after[i] & left) != 0)
-				continue;
-			left &= ~BIT(i);
-			any = true;
-		}
-	}
-	for (uint32_t i = 0; i < n; i++) {
-		/* What only hangs below a cycle is left, too; a step that is its own ancestor is on one. */
-		if ((left & BIT(i)) != 0 && (flow_ancestors(after, n, i) & BIT(i)) != 0) {
-			*out_step = i;
-			return false;
-		}
-	}
-	return true;
-}
-
-uint64_t flow_ancestors(const uint64_t *after, uint32_t n, uint32_t step)
-{
-	uint64_t found = after[step], before;
-
-	do {
-		before = found;
-		for (uint32_t i = 0; i < n; i++)
-			if (found & BIT(i))
-				found |= after[i];
-	} while (found != before);
-	return found;
-}
-
 /* ---- names ---- */
 
 static const char *const flow_names[FLOW_STATES] = {

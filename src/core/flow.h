@@ -165,12 +165,6 @@ bool flow_is_endless(const struct flow *flow, uint32_t step);
 /* Steps that are parked. */
 uint64_t flow_parked(const struct flow *flow);
 
-/* Is this graph without a cycle? `out_step` gets a step of the cycle. `after` has n masks. */
-bool flow_is_acyclic(const uint64_t *after, uint32_t n, uint32_t *out_step) WARN_UNUSED;
-
-/* All steps that come before `step`, directly or not. */
-uint64_t flow_ancestors(const uint64_t *after, uint32_t n, uint32_t step);
-
 /* "compensating", "undo_waiting": in the journal, in answers, in metrics; never NULL. */
 const char *flow_state_name(enum flow_state state);
 const char *flow_step_state_name(enum flow_step_state state);

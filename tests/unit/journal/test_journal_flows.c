@@ -1,7 +1,7 @@
 /* Sagas that clients wrote themselves in the journal: what was written is found again, by its id, by its key, among the
  * open ones at the start, and page by page when it has ended; and what is forgotten goes with its steps. */
 #include "core/flow.h"
-#include "journal/journal.h"
+#include "fixture.h"
 
 #include <setjmp.h>
 #include <sqlite3.h>
@@ -12,94 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-struct fixture {
-	char folder[64];
-	char path[96];
-	uv_loop_t loop;
-	struct journal *journal;
-	struct journal_options options;
-	bool is_closed;
-};
-
-static int fixture_setup(void **state)
+static void reopen(struct fixture *fix)
 {
-	struct fixture *fix = calloc(1, sizeof(*fix));
-
-	if (fix == NULL)
-		return -1;
-	strcpy(fix->folder, "/tmp/sagad-journal-XXXXXX");
-	if (mkdtemp(fix->folder) == NULL || uv_loop_init(&fix->loop) != 0)
-		return -1;
-	(void)snprintf(fix->path, sizeof(fix->path), "%s/journal.db", fix->folder);
-	fix->options = journal_options_default();
-	*state = fix;
-	return 0;
-}
-
-static int fixture_teardown(void **state)
-{
-	static const char *const ends[] = {"", "-wal", "-shm", ".lock"};
-	struct fixture *fix = *state;
-
-	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-		char name[128];
-
-		(void)snprintf(name, sizeof(name), "%s%s", fix->path, ends[i]);
-		(void)unlink(name);
-	}
-	(void)rmdir(fix->folder);
-	if (uv_loop_close(&fix->loop) != 0)
-		return -1;
-	free(fix);
-	return 0;
-}
-
-static void open_journal(struct fixture *fix)
-{
-	struct err err = {0};
-	int rc = journal_open(&fix->loop, fix->path, NULL, &fix->options, &fix->journal, &err);
-
-	if (rc != 0)
-		print_message("%s\n", err.text);
-	assert_int_equal(rc, 0);
-}
-
-static void on_closed(void *arg)
-{
-	((struct fixture *)arg)->is_closed = true;
-}
-
-static void close_journal(struct fixture *fix)
-{
-	fix->is_closed = false;
-	fix->journal->ops->close(fix->journal, on_closed, fix);
-	uv_run(&fix->loop, UV_RUN_DEFAULT);
-	assert_true(fix->is_closed);
-}
-
-static void reopen_journal(struct fixture *fix)
-{
-	close_journal(fix);
-	open_journal(fix);
-}
-
-static int64_t read_number(const struct fixture *fix, const char *sql)
-{
-	sqlite3 *sqlite = NULL;
-	sqlite3_stmt *statement = NULL;
-	int64_t number;
-
-	assert_int_equal(sqlite3_open(fix->path, &sqlite), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(sqlite, sql, -1, &statement, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
-	number = sqlite3_column_int64(statement, 0);
-	assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
-	assert_int_equal(sqlite3_close(sqlite), SQLITE_OK);
-	return number;
+	fixture_close(fix);
+	fixture_open(fix);
 }
 
 static int64_t now_ms(void)
@@ -278,11 +197,11 @@ static void each_record_is_found_again(void **state)
 	struct journal_step settled = {.step = 0, .state = "resolved", .reason = str_of("by hand"), .unix_ms = 14};
 
 	fix->options.keep_ms = (uint64_t)1 << 50; /* since before 1970 */
-	open_journal(fix);
+	fixture_open(fix);
 	begin(fix, 1, 1000, "order-7");
 	assert_found(fix, 1, "running  uid=1000 10..20..0 key=order-7 spec={\"steps\":[]} | 0 starting 0@11");
 	(void)write_now(fix, (struct journal_flow_req){.flow = id_of(1), .steps = change, .n_steps = 2, .unix_ms = 12});
-	reopen_journal(fix);
+	reopen(fix);
 	assert_found(fix, 1,
 		     "running  uid=1000 10..20..0 key=order-7 spec={\"steps\":[]}"
 		     " | 0 done 2@12 result={\"rows\":[]} error=late | 63 starting 0@12");
@@ -296,7 +215,7 @@ static void each_record_is_found_again(void **state)
 	/* What is absent stays as it was. */
 	(void)write_now(fix,
 			(struct journal_flow_req){.flow = id_of(1), .steps = &settled, .n_steps = 1, .unix_ms = 14});
-	reopen_journal(fix);
+	reopen(fix);
 	assert_found(fix, 1,
 		     "compensating store_refused uid=1000 10..20..0 key=order-7 why=no such table spec={\"steps\":[]}"
 		     " | 0 resolved 0@14 result={\"rows\":[]} error=late reason=by hand | 63 starting 0@12");
@@ -305,23 +224,23 @@ static void each_record_is_found_again(void **state)
 		     "compensated store_refused uid=1000 10..20..15 key=order-7 why=no such table spec={\"steps\":[]}"
 		     " | 0 resolved 0@14 result={\"rows\":[]} error=late reason=by hand | 63 starting 0@12");
 	assert_null(find(fix, 2));
-	close_journal(fix);
+	fixture_close(fix);
 }
 
 static void only_open_ones_are_loaded_oldest_first(void **state)
 {
 	struct fixture *fix = *state;
 
-	open_journal(fix);
+	fixture_open(fix);
 	begin(fix, 3, 3, NULL);
 	begin(fix, 1, 1, NULL);
 	begin(fix, 2, 2, NULL);
 	assert_open(fix, "running/3/1 running/1/1 running/2/1 ");
 	end(fix, 1, "committed", now_ms());
 	(void)write_now(fix, (struct journal_flow_req){.flow = id_of(2), .state = "compensating", .unix_ms = 12});
-	reopen_journal(fix);
+	reopen(fix);
 	assert_open(fix, "running/3/1 compensating/2/1 ");
-	close_journal(fix);
+	fixture_close(fix);
 }
 
 static void a_known_key_begins_nothing(void **state)
@@ -331,7 +250,7 @@ static void a_known_key_begins_nothing(void **state)
 	struct uuid first = id_of(1);
 
 	other.hash[31] = 1;
-	open_journal(fix);
+	fixture_open(fix);
 	begin(fix, 1, 1000, "k");
 	for (int i = 0; i < 2; i++) {
 		answer = write_now(fix, again);
@@ -342,14 +261,14 @@ static void a_known_key_begins_nothing(void **state)
 		assert_int_equal(uuid_compare(&answer.known, &first), 0);
 		if (i == 0)
 			end(fix, 1, "committed", now_ms());
-		reopen_journal(fix);
+		reopen(fix);
 	}
 	assert_null(find(fix, 2));
 	begin(fix, 4, 1001, "k"); /* another uid's */
 	begin(fix, 5, 1000, NULL);
 	begin(fix, 6, 1000, NULL); /* no key is no key */
-	assert_int_equal(read_number(fix, "SELECT count(*) FROM saga_steps"), 4);
-	close_journal(fix);
+	assert_int_equal(fixture_read_number(fix->path, "SELECT count(*) FROM saga_steps"), 4);
+	fixture_close(fix);
 }
 
 static void a_key_is_known_within_one_commit(void **state)
@@ -359,7 +278,7 @@ static void a_key_is_known_within_one_commit(void **state)
 				    {.req = begin_of(2, 1000, "k"), .fix = fix}};
 	struct uuid first = id_of(1);
 
-	open_journal(fix);
+	fixture_open(fix);
 	for (int i = 0; i < 2; i++) {
 		records[i].req.done = on_record;
 		records[i].req.rc = 1;
@@ -370,7 +289,7 @@ static void a_key_is_known_within_one_commit(void **state)
 	assert_false(records[0].req.is_known);
 	assert_true(records[1].req.is_known && records[1].req.is_same);
 	assert_int_equal(uuid_compare(&records[1].req.known, &first), 0);
-	close_journal(fix);
+	fixture_close(fix);
 }
 
 struct listing {
@@ -415,7 +334,7 @@ static void ended_ones_are_listed_page_by_page(void **state)
 	char text[512];
 	uint64_t last;
 
-	open_journal(fix);
+	fixture_open(fix);
 	for (uint64_t i = 1; i <= 5; i++)
 		begin(fix, i, i % 2 == 0 ? 1000 : 1001, NULL);
 	(void)write_now(fix,
@@ -424,7 +343,7 @@ static void ended_ones_are_listed_page_by_page(void **state)
 	end(fix, 4, "compensated", now_ms());
 	end(fix, 1, "committed", now_ms());
 	end(fix, 2, "committed", now_ms());
-	reopen_journal(fix);
+	reopen(fix);
 	end(fix, 5, "committed", now_ms());
 	end(fix, 5, "compensated", now_ms()); /* it has ended: nothing is written */
 	last = list(fix, (struct journal_flow_list_req){.limit = 2}, text, sizeof(text));
@@ -436,7 +355,7 @@ static void ended_ones_are_listed_page_by_page(void **state)
 	assert_string_equal(text, "02:committed:::1000 04:compensated:cancelled:by a client:1000 ");
 	(void)list(fix, (struct journal_flow_list_req){.limit = 9, .has_uid = true, .uid = 7}, text, sizeof(text));
 	assert_string_equal(text, "");
-	close_journal(fix);
+	fixture_close(fix);
 }
 
 static void ended_ones_beyond_the_count_are_forgotten_with_their_steps(void **state)
@@ -444,7 +363,7 @@ static void ended_ones_beyond_the_count_are_forgotten_with_their_steps(void **st
 	struct fixture *fix = *state;
 
 	fix->options.keep_count = 3;
-	open_journal(fix);
+	fixture_open(fix);
 	for (uint64_t i = 1; i <= 6; i++) {
 		begin(fix, i, 1000, i == 1 ? "k" : NULL);
 		end(fix, i, "committed", now_ms());
@@ -453,16 +372,16 @@ static void ended_ones_beyond_the_count_are_forgotten_with_their_steps(void **st
 	assert_null(find(fix, 1));
 	assert_null(find(fix, 3));
 	free(find(fix, 4));
-	assert_int_equal(read_number(fix, "SELECT count(*) FROM sagas"), 4);
-	assert_int_equal(read_number(fix, "SELECT count(*) FROM saga_steps"), 4);
+	assert_int_equal(fixture_read_number(fix->path, "SELECT count(*) FROM sagas"), 4);
+	assert_int_equal(fixture_read_number(fix->path, "SELECT count(*) FROM saga_steps"), 4);
 	begin(fix, 8, 1000, "k"); /* the key is new again */
-	close_journal(fix);
+	fixture_close(fix);
 	fix->options.keep_count = 1;
-	open_journal(fix); /* counted anew */
+	fixture_open(fix); /* counted anew */
 	begin(fix, 9, 1000, NULL);
-	assert_int_equal(read_number(fix, "SELECT count(*) FROM sagas WHERE place IS NOT NULL"), 1);
+	assert_int_equal(fixture_read_number(fix->path, "SELECT count(*) FROM sagas WHERE place IS NOT NULL"), 1);
 	assert_open(fix, "running/1000/1 running/1000/1 running/1000/1 ");
-	close_journal(fix);
+	fixture_close(fix);
 }
 
 static void old_ones_are_forgotten_and_open_ones_never(void **state)
@@ -470,19 +389,19 @@ static void old_ones_are_forgotten_and_open_ones_never(void **state)
 	struct fixture *fix = *state;
 
 	fix->options.keep_ms = 60000;
-	open_journal(fix);
+	fixture_open(fix);
 	begin(fix, 1, 1000, NULL);
 	begin(fix, 2, 1000, NULL);
 	end(fix, 2, "committed", now_ms() - 61000);
 	begin(fix, 3, 1000, NULL);
 	end(fix, 3, "committed", now_ms() - 30000);
-	reopen_journal(fix);
+	reopen(fix);
 	begin(fix, 4, 1000, NULL);
 	assert_null(find(fix, 2));
 	free(find(fix, 3));
-	assert_int_equal(read_number(fix, "SELECT count(*) FROM saga_steps"), 3);
+	assert_int_equal(fixture_read_number(fix->path, "SELECT count(*) FROM saga_steps"), 3);
 	assert_open(fix, "running/1000/1 running/1000/1 ");
-	close_journal(fix);
+	fixture_close(fix);
 }
 
 static int refuse(void *arg, const struct journal_flow *found)
@@ -503,7 +422,7 @@ static void a_damaged_row_is_named(void **state)
 	struct err err = {0};
 	char text[512] = "";
 
-	open_journal(fix);
+	fixture_open(fix);
 	begin(fix, 1, 1000, NULL);
 	assert_int_equal(fix->journal->ops->load_flows(fix->journal, refuse, NULL, &err), -42);
 	for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
@@ -523,7 +442,7 @@ static void a_damaged_row_is_named(void **state)
 		assert_int_equal(sqlite3_close(sqlite), SQLITE_OK);
 	}
 	assert_open(fix, "running/1000/1 ");
-	close_journal(fix);
+	fixture_close(fix);
 }
 
 /* The journal knows by name which states end a flow: they are those that the core says. */
@@ -531,7 +450,7 @@ static void the_terminal_states_are_those_of_the_core(void **state)
 {
 	struct fixture *fix = *state;
 
-	open_journal(fix);
+	fixture_open(fix);
 	for (int at = 0; at < FLOW_STATES; at++) {
 		bool is_end = at == FLOW_COMMITTED || at == FLOW_COMPENSATED;
 		struct journal_flow *flow;
@@ -543,7 +462,7 @@ static void the_terminal_states_are_those_of_the_core(void **state)
 		assert_int_equal(flow->ended_unix_ms != 0, is_end);
 		free(flow);
 	}
-	close_journal(fix);
+	fixture_close(fix);
 }
 
 #define FLOWS_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)

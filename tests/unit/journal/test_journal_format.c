@@ -1,6 +1,6 @@
 /* Files of the formats before this one: what they hold survives the step, and a crash in the middle of it leaves either
  * the old format whole or the newest one. And what came with format 2: deaths and resolutions. */
-#include "journal/journal.h"
+#include "fixture.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -55,101 +55,6 @@ static const char format_2[] =
 	"INSERT INTO resolved (saga, document_id, work, store, error, reason, uid, unix_ms)"
 	"  VALUES ('018bcfe5-6807-7000-8000-000000000007', 'fourth', 'remove', 'redis', '', 'gone', 0, 16);"
 	"PRAGMA user_version = 2; COMMIT;";
-
-struct fixture {
-	char folder[64];
-	char path[96];
-	uv_loop_t loop;
-	struct journal *journal;
-	struct journal_options options;
-	uint32_t n_calls;
-};
-
-static int fixture_setup(void **state)
-{
-	struct fixture *fix = calloc(1, sizeof(*fix));
-
-	if (fix == NULL)
-		return -1;
-	strcpy(fix->folder, "/tmp/sagad-journal-XXXXXX");
-	if (mkdtemp(fix->folder) == NULL || uv_loop_init(&fix->loop) != 0)
-		return -1;
-	(void)snprintf(fix->path, sizeof(fix->path), "%s/journal.db", fix->folder);
-	fix->options = journal_options_default();
-	*state = fix;
-	return 0;
-}
-
-static void remove_files(const struct fixture *fix)
-{
-	static const char *const ends[] = {"", "-wal", "-shm", ".lock"};
-
-	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-		char name[128];
-
-		(void)snprintf(name, sizeof(name), "%s%s", fix->path, ends[i]);
-		(void)unlink(name);
-	}
-}
-
-static int fixture_teardown(void **state)
-{
-	struct fixture *fix = *state;
-
-	remove_files(fix);
-	(void)rmdir(fix->folder);
-	if (uv_loop_close(&fix->loop) != 0)
-		return -1;
-	free(fix);
-	return 0;
-}
-
-static void open_journal(struct fixture *fix)
-{
-	struct err err = {0};
-	int rc = journal_open(&fix->loop, fix->path, NULL, &fix->options, &fix->journal, &err);
-
-	if (rc != 0)
-		print_message("%s\n", err.text);
-	assert_int_equal(rc, 0);
-}
-
-static void on_closed(void *arg)
-{
-	((struct fixture *)arg)->n_calls++;
-}
-
-static void close_journal(struct fixture *fix)
-{
-	fix->n_calls = 0;
-	fix->journal->ops->close(fix->journal, on_closed, fix);
-	uv_run(&fix->loop, UV_RUN_DEFAULT);
-	assert_int_equal(fix->n_calls, 1);
-}
-
-static void run_sql(const char *path, const char *sql)
-{
-	sqlite3 *sqlite = NULL;
-
-	assert_int_equal(sqlite3_open(path, &sqlite), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(sqlite, sql, NULL, NULL, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_close(sqlite), SQLITE_OK);
-}
-
-static int64_t read_number(const char *path, const char *sql)
-{
-	sqlite3 *sqlite = NULL;
-	sqlite3_stmt *statement = NULL;
-	int64_t number;
-
-	assert_int_equal(sqlite3_open(path, &sqlite), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(sqlite, sql, -1, &statement, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
-	number = sqlite3_column_int64(statement, 0);
-	assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
-	assert_int_equal(sqlite3_close(sqlite), SQLITE_OK);
-	return number;
-}
 
 static struct uuid id_of(const char *text)
 {
@@ -229,16 +134,16 @@ static void format_1_is_brought_forward(void **state)
 	struct fixture *fix = *state;
 	struct uuid id = id_of("018bcfe5-6800-7000-8000-0000000000aa");
 
-	run_sql(fix->path, format_1);
-	open_journal(fix);
+	fixture_run_sql(fix->path, format_1);
+	fixture_open(fix);
 	assert_int_equal(uuid_compare(&fix->journal->id, &id), 0);
 	assert_holds(fix, held);
-	close_journal(fix);
-	assert_int_equal(read_number(fix->path, "PRAGMA user_version"), 3);
-	assert_int_equal(read_number(fix->path, "SELECT count(*) FROM jobs WHERE state = 'done'"), 1);
-	open_journal(fix);
+	fixture_close(fix);
+	assert_int_equal(fixture_read_number(fix->path, "PRAGMA user_version"), 3);
+	assert_int_equal(fixture_read_number(fix->path, "SELECT count(*) FROM jobs WHERE state = 'done'"), 1);
+	fixture_open(fix);
 	assert_holds(fix, held);
-	close_journal(fix);
+	fixture_close(fix);
 }
 
 static int on_flow(void *arg, const struct journal_flow *found)
@@ -254,17 +159,17 @@ static void format_2_is_brought_forward(void **state)
 	struct err err = {0};
 	uint32_t n_flows = 0;
 
-	run_sql(fix->path, format_1);
-	run_sql(fix->path, format_2);
-	open_journal(fix);
+	fixture_run_sql(fix->path, format_1);
+	fixture_run_sql(fix->path, format_2);
+	fixture_open(fix);
 	assert_holds(fix, "open/3 aborted/4/aborted job first {\"id\":\"first\"} neo4j=2 "
 			  "job third {\"id\":\"third\"}/delete ");
 	assert_int_equal(fix->journal->ops->load_flows(fix->journal, on_flow, &n_flows, &err), 0);
 	assert_int_equal(n_flows, 0);
-	close_journal(fix);
-	assert_int_equal(read_number(fix->path, "PRAGMA user_version"), 3);
-	assert_int_equal(read_number(fix->path, "SELECT count(*) FROM resolved WHERE reason = 'gone'"), 1);
-	assert_int_equal(read_number(fix->path, "SELECT count(*) FROM sagas, saga_steps"), 0);
+	fixture_close(fix);
+	assert_int_equal(fixture_read_number(fix->path, "PRAGMA user_version"), 3);
+	assert_int_equal(fixture_read_number(fix->path, "SELECT count(*) FROM resolved WHERE reason = 'gone'"), 1);
+	assert_int_equal(fixture_read_number(fix->path, "SELECT count(*) FROM sagas, saga_steps"), 0);
 }
 
 static int kill_at;
@@ -318,18 +223,18 @@ static void crash_in_the_step(struct fixture *fix, int64_t from, int64_t n_old_t
 	for (int at = 1; has_died; at++) {
 		int64_t version;
 
-		remove_files(fix);
-		run_sql(fix->path, format_1);
+		fixture_remove_files(fix);
+		fixture_run_sql(fix->path, format_1);
 		if (from == 2)
-			run_sql(fix->path, format_2);
+			fixture_run_sql(fix->path, format_2);
 		has_died = open_and_die(fix, at);
-		version = read_number(fix->path, "PRAGMA user_version");
+		version = fixture_read_number(fix->path, "PRAGMA user_version");
 		n_old += version == from;
 		n_new += version == 3;
-		assert_int_equal(read_number(fix->path, n_tables), version == from ? n_old_tables : 7);
-		open_journal(fix);
+		assert_int_equal(fixture_read_number(fix->path, n_tables), version == from ? n_old_tables : 7);
+		fixture_open(fix);
 		assert_holds(fix, holds);
-		close_journal(fix);
+		fixture_close(fix);
 	}
 	assert_true(n_old > 5 && n_new > 2); /* it was struck on both sides of the commit */
 }
@@ -347,12 +252,12 @@ static void a_newer_format_is_refused_and_stays_as_it_is(void **state)
 	struct fixture *fix = *state;
 	struct err err = {0};
 
-	run_sql(fix->path, format_1);
-	run_sql(fix->path, "PRAGMA user_version = 4");
+	fixture_run_sql(fix->path, format_1);
+	fixture_run_sql(fix->path, "PRAGMA user_version = 4");
 	assert_int_equal(journal_open(&fix->loop, fix->path, NULL, &fix->options, &fix->journal, &err), -EPROTO);
 	assert_non_null(strstr(err.text, "version 4, this sagad knows up to 3"));
-	assert_int_equal(read_number(fix->path, "PRAGMA user_version"), 4);
-	assert_int_equal(read_number(fix->path, "SELECT count(*) FROM sqlite_schema WHERE name = 'deaths'"), 0);
+	assert_int_equal(fixture_read_number(fix->path, "PRAGMA user_version"), 4);
+	assert_int_equal(fixture_read_number(fix->path, "SELECT count(*) FROM sqlite_schema WHERE name = 'deaths'"), 0);
 }
 
 static void deaths_are_kept_with_their_job(void **state)
@@ -361,16 +266,16 @@ static void deaths_are_kept_with_their_job(void **state)
 	struct uuid job = id_of("018bcfe5-6803-7000-8000-000000000003");
 	struct journal_req deaths = {.op = JOURNAL_JOB_DEATHS, .saga = job, .store = "qdrant", .n_deaths = 2};
 
-	run_sql(fix->path, format_1);
-	open_journal(fix);
+	fixture_run_sql(fix->path, format_1);
+	fixture_open(fix);
 	record_now(fix, deaths);
 	deaths.n_deaths = 3;
 	record_now(fix, deaths);
 	deaths.store = "neo4j";
 	deaths.n_deaths = 1;
 	record_now(fix, deaths);
-	close_journal(fix);
-	open_journal(fix);
+	fixture_close(fix);
+	fixture_open(fix);
 	assert_holds(fix, "open/3 aborted/4/aborted job first {\"id\":\"first\"} neo4j=1 qdrant=3 "
 			  "job third {\"id\":\"third\"}/delete ");
 	deaths.n_deaths = 0; /* it survived one */
@@ -382,8 +287,8 @@ static void deaths_are_kept_with_their_job(void **state)
 					     .unix_ms = 4000000000000,
 					     .code = "store_refused",
 					     .reason = "r"});
-	close_journal(fix);
-	assert_int_equal(read_number(fix->path, "SELECT count(*) FROM deaths"), 0);
+	fixture_close(fix);
+	assert_int_equal(fixture_read_number(fix->path, "SELECT count(*) FROM deaths"), 0);
 }
 
 struct listing {
@@ -436,21 +341,21 @@ static void resolutions_are_listed_newest_first(void **state)
 	char text[512];
 	uint64_t last;
 
-	open_journal(fix);
+	fixture_open(fix);
 	record_now(fix, req);
 	req.reason = "the second";
 	record_now(fix, req);
 	req.reason = "the third";
 	record_now(fix, req);
-	close_journal(fix);
-	open_journal(fix);
+	fixture_close(fix);
+	fixture_open(fix);
 	last = list_reasons(fix, 0, 2, text, sizeof(text));
 	assert_string_equal(text, "first|remove|qdrant|collection missing|the third|1000;"
 				  "first|remove|qdrant|collection missing|the second|1000;");
 	last = list_reasons(fix, last, 2, text, sizeof(text));
 	assert_string_equal(text, "first|remove|qdrant|collection missing|dropped by hand|1000;");
 	assert_int_equal(list_reasons(fix, last, 2, text, sizeof(text)), 0);
-	close_journal(fix);
+	fixture_close(fix);
 }
 
 #define FORMAT_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
