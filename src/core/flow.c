@@ -144,11 +144,8 @@ static void flow_turn_back(struct flow *flow)
 
 static enum code flow_code(const struct flow_event *event)
 {
-	if (event->code != CODE_NONE)
-		return event->code;
 	switch (event->verdict) {
-	case FLOW_OK:
-		break;
+	case FLOW_OK: /* not asked for */
 	case FLOW_TRANSIENT:
 	case FLOW_OUTAGE:
 	case FLOW_DOUBT:
@@ -156,9 +153,9 @@ static enum code flow_code(const struct flow_event *event)
 	case FLOW_PERMANENT:
 		return CODE_STORE_REFUSED;
 	case FLOW_MISCONFIGURED:
-		return CODE_STORE_MISCONFIGURED;
+		break;
 	}
-	return CODE_INTERNAL;
+	return CODE_STORE_MISCONFIGURED;
 }
 
 /* ---- going on ---- */
@@ -320,10 +317,11 @@ static bool flow_may_try_again(const struct flow *flow, uint32_t step, enum flow
 	return at->tries < flow->plans[step].max_tries;
 }
 
-/* Sent again it might run twice, and it can't be undone: only an operator can tell. */
+/* Sent again it might run twice, and it can't be undone, else it would have been given up: only an operator can tell.
+ */
 static bool flow_needs_operator(const struct flow *flow, uint32_t step)
 {
-	return flow->steps[step].is_unsure && !flow->plans[step].is_repeatable && flow_is_endless(flow, step);
+	return flow->steps[step].is_unsure && !flow->plans[step].is_repeatable;
 }
 
 static void flow_wait(struct flow *flow, uint32_t step, struct flow_actions *actions)
@@ -351,7 +349,7 @@ static void flow_on_do_ended(struct flow *flow, const struct flow_event *event, 
 		return;
 	}
 	flow_give_up(flow, step);
-	if (flow->state != FLOW_RUNNING || (flow->plans[step].is_optional && flow->failure.code == CODE_NONE))
+	if (flow->state != FLOW_RUNNING || flow->plans[step].is_optional)
 		return;
 	flow_note_failure(flow, flow_code(event), step);
 	flow_turn_back(flow);
@@ -562,12 +560,12 @@ static uint32_t flow_find_name(const char *const *names, uint32_t n, const char 
 
 const char *flow_state_name(enum flow_state state)
 {
-	return state < FLOW_STATES ? flow_names[state] : "unknown";
+	return flow_names[state];
 }
 
 const char *flow_step_state_name(enum flow_step_state state)
 {
-	return state < FLOW_STEP_STATES ? flow_step_names[state] : "unknown";
+	return flow_step_names[state];
 }
 
 bool flow_state_of(const char *name, enum flow_state *out_state)
