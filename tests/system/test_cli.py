@@ -225,7 +225,7 @@ def test_init_creates_what_is_asked_for(world):
     assert {"document_id", "saga_id"} <= set(found.payload_schema)
     rows = world.cypher("SHOW CONSTRAINTS YIELD labelsOrTypes AS labels, properties")
     assert sorted((row["labels"], row["properties"]) for row in rows) == [
-        (["Entity"], ["key"]), (["Version"], ["saga_id"])]
+        (["Entity"], ["key"]), (["SagadStep"], ["key"]), (["Version"], ["saga_id"])]
     assert daemon.stop() == 0
 
 
