@@ -1,28 +1,5 @@
 /* Answers, read again by the library that others read them with. */
-#include "parse.h"
-
-#include <yyjson.h>
-
-static yyjson_doc *read_back(struct buf *out)
-{
-	yyjson_doc *doc;
-
-	assert_false(out->failed);
-	assert_true(out->len > 0 && out->at[out->len - 1] == '\n');
-	assert_null(memchr(out->at, '\n', out->len - 1));
-	doc = yyjson_read(out->at, out->len, YYJSON_READ_NOFLAG);
-	assert_non_null(doc);
-	assert_string_equal(yyjson_get_str(yyjson_ptr_get(yyjson_doc_get_root(doc), "/jsonrpc")), "2.0");
-	buf_fini(out);
-	return doc;
-}
-
-static const char *text_at(yyjson_doc *doc, const char *pointer)
-{
-	const char *text = yyjson_get_str(yyjson_doc_ptr_get(doc, pointer));
-
-	return text != NULL ? text : "(none)";
-}
+#include "read_back.h"
 
 static const struct uuid saga = {{1, 2, 3}}, older = {{1, 2, 2}};
 
