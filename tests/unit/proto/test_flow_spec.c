@@ -1,73 +1,5 @@
 /* The parameters of saga.run: what is taken, what is refused and where, and what is sent in the end. */
-#include "parse.h"
-
-#include "base/buf.h"
-#include "proto/flow_spec.h"
-
-#define SQL       "{\"sql\":\"SELECT 1\"}"
-#define PG(name)  "{\"name\":\"" name "\",\"store\":\"postgresql\",\"do\":" SQL ",\"undo\":null}"
-#define PAY(more) "{\"name\":\"pay\",\"service\":\"payments\",\"undo\":null," more "}"
-#define STEPS(x)  "{\"steps\":[" x "]}"
-
-static bool has_payments(const void *arg, struct str name)
-{
-	(void)arg;
-	return str_is_equal(name, str_of("payments"));
-}
-
-static struct flow_limits limits_of(void)
-{
-	return (struct flow_limits){
-		.max_steps = 5,
-		.max_depth = 4,
-		.max_bytes = 100000,
-		.max_deadline_ms = 60000,
-		.max_timeout_ms = 5000,
-		.max_tries = 10,
-		.has_service = has_payments,
-		.documents = document_limits_default(),
-	};
-}
-
-static int parse(const char *json, struct flow_spec **out_spec, struct request_fault *out_fault)
-{
-	struct flow_limits limits = limits_of();
-	size_t len = strlen(json);
-	char *copy = malloc(len + 1); /* a read beyond the text is a read beyond the allocation */
-	int rc;
-
-	assert_non_null(copy);
-	memcpy(copy + 1, json, len);
-	*out_spec = NULL;
-	rc = flow_spec_parse((struct str){copy + 1, len}, &limits, out_spec, out_fault);
-	free(copy);
-	return rc;
-}
-
-static struct flow_spec *good(const char *json)
-{
-	struct request_fault fault;
-	struct flow_spec *spec;
-
-	if (parse(json, &spec, &fault) != 0)
-		fail_msg("%s: %s", json, fault.err.text);
-	return spec;
-}
-
-/* Refused at that place, with a text that has both parts. */
-static void bad(const char *json, enum code code, const char *path, const char *part, const char *step)
-{
-	struct request_fault fault;
-	struct flow_spec *spec;
-
-	if (parse(json, &spec, &fault) != -EINVAL)
-		fail_msg("taken: %s", json);
-	if (fault.code != code || strcmp(fault.path, path) != 0 || strstr(fault.err.text, part) == NULL ||
-	    strstr(fault.err.text, step) == NULL)
-		fail_msg("%s\n  gave %s at '%s': %s\n  not  %s at '%s': %s, %s", json, code_name(fault.code),
-			 fault.path, fault.err.text, code_name(code), path, step, part);
-	assert_null(spec);
-}
+#include "flow_parse.h"
 
 static void a_saga_is_read_whole(void **state)
 {
@@ -455,6 +387,71 @@ static void results_are_filled_in(void **state)
 	free(spec);
 }
 
+/* Parts of a path are escaped whole: whatever a store has answered stays one part. */
+static void a_part_of_a_path_stays_one_part(void **state)
+{
+	static const char *const refused[] = {"\"\"", "\".\"", "\"a\\u0000b\"", "1.5", "true", "[1]", "{\"a\":1}"};
+	struct flow_spec *spec = good(STEPS(
+		PG("a") ",{\"name\":\"q\",\"store\":\"qdrant\",\"do\":{\"method\":\"GET\",\"path\":[\"collections\","
+			"\"%2f?#\",{\"$from\":\"a\",\"default\":\"none\"}]},\"undo\":null}"));
+	char *json = malloc(3000);
+
+	(void)state;
+	assert_non_null(json);
+	results[0] = "18446744073709551615";
+	renders(spec, 1, FLOW_BODY_DO,
+		"{\"method\":\"GET\",\"path\":\"/collections/%252f%3F%23/18446744073709551615\"}");
+	results[0] = "\"azAZ09-_.~@[`{:\"";
+	renders(spec, 1, FLOW_BODY_DO,
+		"{\"method\":\"GET\",\"path\":\"/collections/%252f%3F%23/azAZ09-_.~%40%5B%60%7B%3A\"}");
+	results[0] = ""; /* a step that has answered nothing has no result */
+	renders(spec, 1, FLOW_BODY_DO, "{\"method\":\"GET\",\"path\":\"/collections/%252f%3F%23/none\"}");
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+		results[0] = refused[i];
+		renders_not(spec, 1, FLOW_BODY_DO, "step 'q': a result can't be a part of its path");
+	}
+	(void)snprintf(json, 3000, "\"%02049d\"", 0);
+	results[0] = json;
+	renders_not(spec, 1, FLOW_BODY_DO, "a result can't be a part of its path");
+	free(json);
+	free(spec);
+}
+
+static void a_missing_result_is_named_wherever_it_stands(void **state)
+{
+	struct flow_spec *spec = good(STEPS(PG("a") "," PAY(
+		"\"do\":{\"method\":\"PUT\",\"path\":\"/x\",\"body\":{\"k\":[{\"n\":{\"$from\":\"a\"}}]}}")));
+
+	(void)state;
+	results[0] = NULL;
+	renders_not(spec, 1, FLOW_BODY_DO, "step 'pay' wants a result of step 'a', which has none");
+	results[0] = "";
+	renders_not(spec, 1, FLOW_BODY_DO, "the pointer '' leads nowhere in the result of step 'a'");
+	results[0] = "7";
+	renders(spec, 1, FLOW_BODY_DO, "{\"method\":\"PUT\",\"path\":\"/x\",\"body\":{\"k\":[{\"n\":7}]}}");
+	free(spec);
+}
+
+/* Sixty-four references to one large result would make a request that no store takes. */
+static void what_is_sent_is_bounded(void **state)
+{
+	struct flow_spec *spec =
+		good(STEPS(PG("a") ",{\"name\":\"b\",\"store\":\"postgresql\",\"undo\":null,\"do\":{\"sql\":\"x\","
+				   "\"params\":[{\"$from\":\"a\"},{\"$from\":\"a\"}]}}"));
+	const size_t half = 8u << 20;
+	char *json = malloc(half + 3);
+
+	(void)state;
+	assert_non_null(json);
+	memset(json, 'x', half + 3);
+	json[0] = json[half + 1] = '"';
+	json[half + 2] = '\0';
+	results[0] = json;
+	renders_not(spec, 1, FLOW_BODY_DO, "over 16777216");
+	free(json);
+	free(spec);
+}
+
 static void braces_in_texts_do_not_end_a_body(void **state)
 {
 	struct flow_spec *spec = good(STEPS("{\"name\":\"a\",\"store\":\"postgresql\",\"do\":{\"sql\":\"x}\\\"]\\\\\","
@@ -496,6 +493,9 @@ int main(void)
 		cmocka_unit_test(store_bodies_are_checked),
 		cmocka_unit_test(requests_to_services_are_checked),
 		cmocka_unit_test(results_are_filled_in),
+		cmocka_unit_test(a_part_of_a_path_stays_one_part),
+		cmocka_unit_test(a_missing_result_is_named_wherever_it_stands),
+		cmocka_unit_test(what_is_sent_is_bounded),
 		cmocka_unit_test(braces_in_texts_do_not_end_a_body),
 		cmocka_unit_test(more_references_than_the_bound_are_refused),
 	};
