@@ -234,6 +234,157 @@ static void methods_say_who_may_call_them(void **state)
 	assert_false(method_is_administrative(METHOD_DOCUMENT_STATUS));
 }
 
+#define RUN(x) "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"saga.run\",\"params\":" x "}"
+
+/* Its steps are read by flow_spec_parse(), once it is known that the client may run sagas at all. */
+static void a_saga_to_run_is_kept_as_it_came(void **state)
+{
+	struct request *request = parse_good(RUN(" {\"steps\" : [\"}\"] ,\"no\\u0070e\":1}\t\r"));
+
+	(void)state;
+	assert_int_equal(request->method, METHOD_SAGA_RUN);
+	assert_string_equal(request->params_json.at, "{\"steps\" : [\"}\"] ,\"no\\u0070e\":1}");
+	assert_false(method_is_administrative(METHOD_SAGA_RUN));
+	request_destroy(request);
+	request = parse_good("{\"params\":{} \t\r,\"id\":1,\"method\":\"saga.run\",\"jsonrpc\":\"2.0\"}");
+	assert_string_equal(request->params_json.at, "{}");
+	request_destroy(request);
+	refuse(RUN("[]"), CODE_INVALID_FIELD, "params", "saga.run");
+	refuse("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"saga.run\"}", CODE_MISSING_FIELD, "params", "saga.run");
+}
+
+/* One method's name and no params: refused where there is something that must be said, taken elsewhere. */
+static void methods_that_need_params_say_so(void **state)
+{
+	static const bool needs[METHOD_COUNT] = {
+		[METHOD_DOCUMENT_PUT] = true, [METHOD_DOCUMENT_DELETE] = true, [METHOD_DOCUMENT_STATUS] = true,
+		[METHOD_SAGA_RUN] = true,     [METHOD_SAGA_CANCEL] = true,     [METHOD_SAGA_GET] = true,
+		[METHOD_SAGA_RETRY] = true,   [METHOD_SAGA_RESOLVE] = true,    [METHOD_LOG_LEVEL] = true,
+	};
+	char line[100];
+
+	(void)state;
+	for (unsigned i = 0; i < METHOD_COUNT; i++) {
+		const char *name = method_name((enum method)i);
+
+		(void)snprintf(line, sizeof(line), "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\"}", name);
+		if (needs[i]) {
+			refuse(line, CODE_MISSING_FIELD, "params", name);
+		} else {
+			struct request *request = parse_good(line);
+
+			assert_int_equal(request->method, i);
+			request_destroy(request);
+		}
+	}
+}
+
+static void methods_without_fields_take_an_empty_object(void **state)
+{
+	static const enum method bare[] = {METHOD_HELLO,  METHOD_STORE_LIST, METHOD_STATS,
+					   METHOD_CONFIG, METHOD_RELOAD,     METHOD_DRAIN};
+	char line[120], part[60];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bare); i++) {
+		const char *name = method_name(bare[i]);
+
+		(void)snprintf(line, sizeof(line), "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":{}}",
+			       name);
+		request_destroy(parse_good(line));
+		(void)snprintf(line, sizeof(line),
+			       "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":{\"x\":1}}", name);
+		(void)snprintf(part, sizeof(part), "%s has no fields", name);
+		refuse(line, CODE_UNKNOWN_FIELD, "", part);
+	}
+}
+
+#define LEVEL(x) "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"sagad.log_level\",\"params\":{" x "}}"
+
+static void a_log_level_is_read(void **state)
+{
+	char line[120];
+
+	(void)state;
+	for (enum log_level level = LOG_DEBUG_LEVEL; level <= LOG_ERROR_LEVEL; level++) {
+		struct request *request;
+
+		(void)snprintf(line, sizeof(line), LEVEL("\"level\":\"%s\""), log_level_name(level));
+		request = parse_good(line);
+		assert_int_equal(request->log_level, level);
+		request_destroy(request);
+	}
+	refuse(LEVEL("\"level\":\"loud\""), CODE_INVALID_FIELD, "level", "debug, info, warn or error");
+	refuse(LEVEL("\"level\":1"), CODE_INVALID_FIELD, "level", "debug");
+	refuse(LEVEL(""), CODE_MISSING_FIELD, "level", "must be given");
+	refuse(LEVEL("\"levl\":\"info\""), CODE_UNKNOWN_FIELD, "", "'level'");
+}
+
+#define INIT(x) "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"store.init\",\"params\":{" x "}}"
+
+static void inits_are_checked(void **state)
+{
+	static const char *const distances[] = {"cosine", "dot", "euclid", "manhattan"};
+	struct request *request = parse_good("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"store.init\"}");
+	char line[120];
+
+	(void)state;
+	assert_int_equal(request->init.dims, 0);
+	assert_false(request->init.has_on_disk || request->init.has_quantize_int8);
+	request_destroy(request);
+	for (size_t i = 0; i < ARRAY_LEN(distances); i++) {
+		(void)snprintf(line, sizeof(line), INIT("\"distance\":\"%s\""), distances[i]);
+		request = parse_good(line);
+		assert_string_equal(request->init.distance, distances[i]);
+		request_destroy(request);
+	}
+	request = parse_good(INIT("\"distance\":null,\"on_disk\":null,\"dims\":null"));
+	assert_string_equal(request->init.distance, "");
+	assert_false(request->init.has_on_disk);
+	request_destroy(request);
+	refuse(INIT("\"dim\":3"), CODE_UNKNOWN_FIELD, "", "'dims'");
+	refuse(INIT("\"dims\":0"), CODE_INVALID_FIELD, "dims", "from 1");
+	refuse(INIT("\"hnsw_m\":1"), CODE_INVALID_FIELD, "hnsw_m", "2 to 100");
+	refuse(INIT("\"hnsw_ef_construct\":1001"), CODE_INVALID_FIELD, "hnsw_ef_construct", "4 to 1000");
+	refuse(INIT("\"quantize_int8\":0"), CODE_INVALID_FIELD, "quantize_int8", "true or false");
+}
+
+static void options_of_a_put_may_be_null(void **state)
+{
+	struct request *request =
+		parse_good(PUT("\"id\":\"a\",\"wait\":null,\"on_unchanged\":null,\"cache_ttl_s\":null"));
+
+	(void)state;
+	assert_int_equal(request->options.wait, WAIT_COMMITTED);
+	assert_false(request->options.write_unchanged || request->options.has_cache_ttl);
+	request_destroy(request);
+	request = parse_good(PUT("\"id\":\"a\",\"wait\":\"committed\",\"on_unchanged\":\"skip\""));
+	assert_int_equal(request->options.wait, WAIT_COMMITTED);
+	assert_false(request->options.write_unchanged);
+	request_destroy(request);
+	refuse(PUT("\"id\":\"a\",\"wait\":true"), CODE_INVALID_FIELD, "wait", "\"accepted\"");
+	refuse(PUT("\"id\":\"a\",\"idempotency_key\":true"), CODE_INVALID_FIELD, "idempotency_key", "a boolean");
+}
+
+/* A name so long is no slip of the hand: nothing is guessed. Its document's id is cut between two characters. */
+static void long_names_are_told_cut(void **state)
+{
+	struct document_limits limits = document_limits_default();
+	char line[400], id[200] = {0};
+	struct request *request;
+	struct request_fault fault;
+	int len;
+
+	(void)state;
+	refuse(PUT("\"id\":\"a\",\"a_field_with_a_name_of_more_than_forty_bytes\":1"), CODE_UNKNOWN_FIELD, "",
+	       "docs/protocol.md lists");
+	for (int i = 0; i < 65; i++)
+		memcpy(id + 2 * i, "\xc3\xa9", 2);
+	len = snprintf(line, sizeof(line), PUT("\"id\":\"%s\",\"titel\":1"), id);
+	assert_int_equal(parse_bytes(line, (size_t)len, &limits, &request, &fault), -EINVAL);
+	assert_int_equal(strlen(fault.document_id), 126); /* of the 127 bytes, half a character is left out */
+}
+
 /* Every line that a fuzzer would begin with, cut at each byte and with each byte changed: never a crash, and either a
  * request or a refusal with a text. */
 static void damaged_lines_are_survived(void **state)
@@ -287,6 +438,13 @@ int main(void)
 		cmocka_unit_test(init_is_read),
 		cmocka_unit_test(a_journalled_job_is_parsed_again),
 		cmocka_unit_test(methods_say_who_may_call_them),
+		cmocka_unit_test(a_saga_to_run_is_kept_as_it_came),
+		cmocka_unit_test(methods_that_need_params_say_so),
+		cmocka_unit_test(methods_without_fields_take_an_empty_object),
+		cmocka_unit_test(a_log_level_is_read),
+		cmocka_unit_test(inits_are_checked),
+		cmocka_unit_test(options_of_a_put_may_be_null),
+		cmocka_unit_test(long_names_are_told_cut),
 		cmocka_unit_test(damaged_lines_are_survived),
 	};
 
