@@ -77,6 +77,7 @@ static void what_a_store_said_cannot_break_an_answer(void **state)
 		{"\xe0\x9f\xbf", "???"},
 		{"\xf4\x90\x80\x80\xf0\x8f\xbf\xbf\xf5", "?????????"},
 		{"a\xe2\x82", "a??"},
+		{"\xe2\x82z\xe2\x82\xc3", "??z???"},
 	};
 
 	(void)state;
@@ -214,6 +215,149 @@ static void stores_numbers_and_limits_are_told(void **state)
 	yyjson_doc_free(doc);
 }
 
+/* Who was beaten by another writer wants that one's version; who asks twice, that it is the first answer. */
+static void a_stored_conflict_has_the_present_version(void **state)
+{
+	struct outcome outcome = {.kind = OUTCOME_FAILED,
+				  .code = CODE_CONFLICT,
+				  .has_previous = true,
+				  .previous = older,
+				  .is_stored = true};
+	struct buf out = {0};
+	yyjson_doc *doc;
+
+	(void)state;
+	reply_outcome(&out, "1", str_of("a"), &outcome);
+	doc = read_back(&out);
+	assert_string_equal(text_at(doc, "/error/data/code"), "conflict");
+	assert_string_equal(text_at(doc, "/error/data/current_version"), "01020200-0000-0000-0000-000000000000");
+	assert_true(yyjson_is_true(yyjson_doc_ptr_get(doc, "/error/data/stored")));
+	assert_false(is_at(doc, "/error/data/saga_id")); /* none was begun */
+	yyjson_doc_free(doc);
+}
+
+static void a_fault_without_a_place_has_none(void **state)
+{
+	struct request_fault fault = {CODE_PARSE_ERROR, "null", false, "", "", {"not JSON"}};
+	struct buf out = {0};
+	yyjson_doc *doc;
+
+	(void)state;
+	reply_fault(&out, &fault);
+	doc = read_back(&out);
+	assert_true(yyjson_is_null(yyjson_doc_ptr_get(doc, "/id")));
+	assert_false(is_at(doc, "/error/data/path") || is_at(doc, "/error/data/document_id"));
+	yyjson_doc_free(doc);
+}
+
+static void a_deleted_document_has_its_last_version(void **state)
+{
+	struct document_status status = {.presence = PRESENCE_DELETED, .version = saga, .updated_unix_ms = 9};
+	struct buf out = {0};
+	yyjson_doc *doc;
+
+	(void)state;
+	reply_status(&out, "1", str_of("a"), &status);
+	doc = read_back(&out);
+	assert_string_equal(text_at(doc, "/result/presence"), "deleted");
+	assert_string_equal(text_at(doc, "/result/version"), "01020300-0000-0000-0000-000000000000");
+	assert_int_equal(number_at(doc, "/result/updated_unix_ms"), 9);
+	assert_false(is_at(doc, "/result/in_flight"));
+	yyjson_doc_free(doc);
+}
+
+static void each_state_of_a_job_has_what_is_known(void **state)
+{
+	struct job_status status = {.state = JOB_IS_UNKNOWN, .job = saga, .saga = older};
+	struct buf out = {0};
+	yyjson_doc *doc;
+
+	(void)state;
+	reply_job(&out, "1", &status);
+	doc = read_back(&out);
+	assert_string_equal(text_at(doc, "/result/state"), "unknown");
+	assert_false(is_at(doc, "/result/saga_id") || is_at(doc, "/result/attempts") || is_at(doc, "/result/code"));
+	yyjson_doc_free(doc);
+	status.state = JOB_IS_DONE;
+	reply_job(&out, "1", &status);
+	doc = read_back(&out);
+	assert_string_equal(text_at(doc, "/result/state"), "done");
+	assert_string_equal(text_at(doc, "/result/saga_id"), "01020200-0000-0000-0000-000000000000");
+	yyjson_doc_free(doc);
+	status = (struct job_status){.state = JOB_IS_WAITING, .job = saga, .last_error = "refused"};
+	reply_job(&out, "1", &status);
+	doc = read_back(&out);
+	assert_string_equal(text_at(doc, "/result/state"), "waiting");
+	assert_string_equal(text_at(doc, "/result/last_error"), "refused");
+	yyjson_doc_free(doc);
+}
+
+/* Advice of 0 ms would be read as "at once"; without advice there is none. */
+static void a_refusal_may_say_when_to_come_back(void **state)
+{
+	struct buf out = {0};
+	yyjson_doc *doc;
+
+	(void)state;
+	reply_refusal(&out, "1", CODE_OVERLOADED, "full", 250);
+	doc = read_back(&out);
+	assert_int_equal(number_at(doc, "/error/data/retry_after_ms"), 250);
+	yyjson_doc_free(doc);
+	reply_error(&out, "1", CODE_OVERLOADED, "full");
+	doc = read_back(&out);
+	assert_false(is_at(doc, "/error/data/retry_after_ms"));
+	yyjson_doc_free(doc);
+}
+
+static void reports_of_an_init_are_told(void **state)
+{
+	struct reply_store rows[] = {{.name = "qdrant", .state = "created", .latency_ms = -1, .report = "a collection"},
+				     {.name = "redis", .state = "ok", .latency_ms = -1, .error = ""}};
+	struct buf out = {0};
+	yyjson_doc *doc;
+
+	(void)state;
+	reply_stores(&out, "1", rows, 2, CODE_SCHEMA_MISMATCH);
+	doc = read_back(&out);
+	assert_string_equal(text_at(doc, "/error/message"),
+			    "schema_mismatch"); /* no row has an error: the code's name */
+	assert_string_equal(text_at(doc, "/error/data/stores/0/report"), "a collection");
+	assert_false(is_at(doc, "/error/data/stores/1/report"));
+	yyjson_doc_free(doc);
+}
+
+static void settings_reloads_and_levels_are_told(void **state)
+{
+	static const char *const changed[] = {"log.level", "sagas.max_steps"};
+	struct reply_setting rows[] = {{"log", "level", str_of("info"), str_of("a \"file\""), true},
+				       {"qdrant", "url", str_of("http://\xff"), str_of("default"), false}};
+	struct buf out = {0};
+	yyjson_doc *doc;
+
+	(void)state;
+	reply_settings(&out, "1", rows, 2);
+	doc = read_back(&out);
+	assert_string_equal(text_at(doc, "/result/settings/0/section"), "log");
+	assert_string_equal(text_at(doc, "/result/settings/0/key"), "level");
+	assert_string_equal(text_at(doc, "/result/settings/0/origin"), "a \"file\"");
+	assert_true(yyjson_is_true(yyjson_doc_ptr_get(doc, "/result/settings/0/reloadable")));
+	assert_string_equal(text_at(doc, "/result/settings/1/value"), "http://?");
+	assert_true(yyjson_is_false(yyjson_doc_ptr_get(doc, "/result/settings/1/reloadable")));
+	yyjson_doc_free(doc);
+	reply_reload(&out, "1", (struct reply_keys){changed, 2}, (struct reply_keys){NULL, 0});
+	doc = read_back(&out);
+	assert_string_equal(text_at(doc, "/result/changed/1"), "sagas.max_steps");
+	assert_int_equal(yyjson_arr_size(yyjson_doc_ptr_get(doc, "/result/changed")), 2);
+	assert_true(yyjson_is_arr(yyjson_doc_ptr_get(doc, "/result/needs_restart")));
+	assert_int_equal(yyjson_arr_size(yyjson_doc_ptr_get(doc, "/result/needs_restart")), 0);
+	yyjson_doc_free(doc);
+	reply_log_level(&out, "1", "debug", "info");
+	doc = read_back(&out);
+	assert_string_equal(text_at(doc, "/result/level"), "debug");
+	assert_string_equal(text_at(doc, "/result/previous"), "info");
+	yyjson_doc_free(doc);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +370,13 @@ int main(void)
 		cmocka_unit_test(a_status_is_told),
 		cmocka_unit_test(a_job_is_told),
 		cmocka_unit_test(stores_numbers_and_limits_are_told),
+		cmocka_unit_test(a_stored_conflict_has_the_present_version),
+		cmocka_unit_test(a_fault_without_a_place_has_none),
+		cmocka_unit_test(a_deleted_document_has_its_last_version),
+		cmocka_unit_test(each_state_of_a_job_has_what_is_known),
+		cmocka_unit_test(a_refusal_may_say_when_to_come_back),
+		cmocka_unit_test(reports_of_an_init_are_told),
+		cmocka_unit_test(settings_reloads_and_levels_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
