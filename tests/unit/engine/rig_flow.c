@@ -250,6 +250,7 @@ void rig_flow_init(struct rig_flows *flows)
 	target_init(&flows->targets[1], "payments", true);
 	for (unsigned i = 0; i < RIG_TARGETS; i++)
 		flows->ports[i] = &flows->targets[i].target;
+	flows->n_targets = RIG_TARGETS;
 	flows->config = (struct flow_config){
 		.max_flows = 1000,
 		.max_flow_bytes = 1000000,
@@ -273,7 +274,7 @@ void rig_flow_init(struct rig_flows *flows)
 
 int rig_flow_set_targets(struct rig *rig)
 {
-	return engine_set_targets(rig->engine, &rig->flows.config, rig->flows.ports, RIG_TARGETS);
+	return engine_set_targets(rig->engine, &rig->flows.config, rig->flows.ports, rig->flows.n_targets);
 }
 
 bool rig_flow_answer(struct rig *rig)

@@ -60,6 +60,7 @@ struct rig_flow {
 struct rig_flows {
 	struct rig_target targets[RIG_TARGETS];
 	struct target *ports[RIG_TARGETS];
+	uint32_t n_targets; /* the first so many are configured */
 	struct flow_config config;
 	struct list records, finds;
 	bool is_journal_held;
