@@ -208,8 +208,10 @@ static void answer_find(struct rig_flows *flows, struct journal_flow_find_req *r
 	if (req->rc == 0 && kept != NULL) {
 		struct journal_flow *found = malloc(sizeof(*found) + RIG_FLOW_STEPS * sizeof(struct journal_step));
 
-		MUST(found != NULL);
-		show_kept(kept, found, (struct journal_step *)(void *)(found + 1));
+		if (found != NULL)
+			show_kept(kept, found, (struct journal_step *)(void *)(found + 1));
+		else
+			req->rc = -ENOMEM;
 		req->found = found;
 	}
 	req->done(req);
