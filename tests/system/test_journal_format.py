@@ -39,15 +39,15 @@ def test_what_was_open_and_what_was_accepted_survives_the_upgrade(world, old_jou
     world.assert_whole(daemon, [document(name) for name in ACCEPTED])
     for name in OPEN:
         world.assert_absent(name)
-    assert ask(old_journal, "PRAGMA user_version") == [(2,)]
+    assert ask(old_journal, "PRAGMA user_version") == [(3,)]
     assert ask(old_journal, "SELECT count(*) FROM intents") == [(0,)]
 
 
 def test_an_older_sagad_is_told_that_the_journal_is_newer(world, old_journal):
     """What this one says of a format after its own is what the older one says of this one's."""
     with sqlite3.connect(old_journal) as db:
-        db.execute("PRAGMA user_version = 3")
+        db.execute("PRAGMA user_version = 4")
     daemon = world.daemon({"schema.dims": DIMS}, journal=old_journal).launch()
     assert daemon.wait_exit() == 2
-    assert "its format is version 3, this sagad knows up to 2; run the sagad that wrote it, or a newer one" in daemon.log()
+    assert "its format is version 4, this sagad knows up to 3; run the sagad that wrote it, or a newer one" in daemon.log()
     assert ask(old_journal, "SELECT count(*) FROM jobs WHERE state = 'waiting'") == [(5,)]
