@@ -301,6 +301,48 @@ static void a_commit_that_may_have_been_pruned_is_not_asked_for(void **state)
 	rig_fini(&rig);
 }
 
+/* A row that was pruned by a shorter time doesn't come back with a longer one. */
+static void the_shortest_keeping_so_far_counts(void **state)
+{
+	struct desk_config config;
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig);
+	config = rig.desk.config;
+	config.keep_ms = 1000;
+	desk_reconfigure(&rig.desk, &config);
+	config.keep_ms = 86400000;
+	desk_reconfigure(&rig.desk, &config);
+	rig.now.mono_ns += 1000 * (uint64_t)NS_PER_MS;
+	desk_pump(&rig.desk);
+	assert_false(rig.desk.is_suspect);
+	answer(&rig, &in_doubt, VERDICT_OK, LEDGER_ABORTED);
+	rig_fini(&rig);
+}
+
+/* The server behind a new connection may be another one; and so may the one behind the next, so that an answer from
+ * between them proves nothing. */
+static void a_connection_that_is_lost_in_idleness_shuts_the_gate(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig);
+	rig.desk.is_suspect = false;
+	rig.fake.truth.n_lost++;
+	desk_pump(&rig.desk);
+	assert_true(rig.desk.is_suspect);
+	rig.fake.truth.n_lost++;
+	desk_pump(&rig.desk);
+	answer(&rig, &last_commit, VERDICT_OK, LEDGER_COMMITTED);
+	assert_true(rig.desk.is_suspect);
+	desk_pump(&rig.desk);
+	answer(&rig, &last_commit, VERDICT_OK, LEDGER_COMMITTED);
+	assert_false(rig.desk.is_suspect);
+	rig_fini(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -312,6 +354,8 @@ int main(void)
 		cmocka_unit_test(an_answer_of_before_shuts_the_gate_again),
 		cmocka_unit_test(the_last_commit_of_each_request_is_asked_for),
 		cmocka_unit_test(a_commit_that_may_have_been_pruned_is_not_asked_for),
+		cmocka_unit_test(the_shortest_keeping_so_far_counts),
+		cmocka_unit_test(a_connection_that_is_lost_in_idleness_shuts_the_gate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
