@@ -151,9 +151,87 @@ static void an_engine_lives_through_each_failure(void **state)
 	assert_true(nth > 50); /* it did allocate */
 }
 
+/* ---- an operator's order ---- */
+
+static struct engine_resolution resolution;
+static unsigned n_resolutions;
+
+static void on_resolved(struct engine_resolution *of)
+{
+	(void)of;
+	n_resolutions++;
+}
+
+static void begin_resolving(const struct uuid *id)
+{
+	resolution = (struct engine_resolution){
+		.order = {.has_id = true, .id = *id, .reason = str_of("by hand")},
+		.done = on_resolved,
+	};
+	list_init(&resolution.node);
+	n_resolutions = 0;
+	engine_resolve(rig.engine, &resolution);
+}
+
+/* Two stores refuse to remove what a third one has refused to take, and a job waits for that one. */
+static void leave_parked(struct uuid *out_saga, struct uuid *out_job)
+{
+	struct rig_job refused = {0}, waiting = {.job.options.wait = WAIT_ACCEPTED};
+
+	rig.stores[1].verdicts[LEG_APPLY] = VERDICT_PERMANENT;
+	rig.stores[0].verdicts[LEG_REMOVE] = rig.stores[2].verdicts[LEG_REMOVE] = VERDICT_PERMANENT;
+	*out_saga = rig_do(&rig, &refused, document_of("a"), "a")->saga;
+	assert_int_equal(rig_stats(&rig).n_parked, 2);
+	rig.stores[1].verdicts[LEG_APPLY] = VERDICT_MISCONFIGURED;
+	*out_job = rig_do(&rig, &waiting, document_of("b"), "b")->saga;
+}
+
+static bool settle(size_t nth, bool is_job)
+{
+	struct uuid saga, job;
+	uint32_t n_resolved;
+	bool has_failed;
+
+	rig_init(&rig);
+	rig_run(&rig);
+	leave_parked(&saga, &job);
+	scarce_begin(nth);
+	begin_resolving(is_job ? &job : &saga);
+	rig_answer(&rig);
+	has_failed = scarce_end();
+	assert_int_equal(n_resolutions, 1);
+	assert_true(resolution.code == CODE_NONE || (has_failed && resolution.code == CODE_INTERNAL));
+	n_resolved = resolution.n_resolved;
+	if (resolution.code != CODE_NONE) { /* what was not resolved can be ordered again */
+		begin_resolving(is_job ? &job : &saga);
+		rig_answer(&rig);
+		n_resolved += resolution.n_resolved;
+	}
+	assert_int_equal(n_resolved, is_job ? 1 : 2);
+	rig_fini(&rig);
+	return has_failed;
+}
+
+static void an_order_lives_through_each_failure(void **state)
+{
+	size_t nth = 1;
+
+	(void)state;
+	while (settle(nth, false))
+		nth++;
+	assert_true(nth > 2); /* one for each store */
+	nth = 1;
+	while (settle(nth, true))
+		nth++;
+	assert_true(nth > 1);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(an_engine_lives_through_each_failure)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_engine_lives_through_each_failure),
+		cmocka_unit_test(an_order_lives_through_each_failure),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
