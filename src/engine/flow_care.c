@@ -160,7 +160,6 @@ void flow_care_on_call_ended(struct flow_run *run, uint32_t step)
 		return;
 	}
 	part->is_settling = false; /* it has succeeded after all */
-	flow_keep_text(&part->reason, NULL, 0);
 }
 
 static void flow_care_tell(const struct flow_run *run, uint32_t step, uint32_t uid)

@@ -356,6 +356,8 @@ static void flow_send_end(struct flow_call *ended, enum flow_verdict verdict)
 	struct flow_event event = {.kind = FLOW_EV_ENDED, .step = step, .verdict = verdict};
 
 	if (verdict == FLOW_OK) {
+		if (run->parts[step].is_settling) /* before the record that says so borrows it */
+			flow_keep_text(&run->parts[step].reason, NULL, 0);
 		if (ended->call.kind != CALL_UNDO)
 			flow_send_keep_result(run, step, &ended->call.result_json);
 		else if (run->flow.failure.step != step)

@@ -129,6 +129,26 @@ static void what_is_tried_now_is_due_now(void **state)
 	assert_int_equal(asked.state, FLOW_COMPENSATING);
 }
 
+static void what_has_succeeded_meanwhile_is_not_resolved(void **state)
+{
+	struct rig_saga saga = {0};
+
+	(void)state;
+	park_two(&saga);
+	pg->is_held = true;
+	rig_wait(&rig, 6000); /* a's undo is out */
+	pg->verdicts[CALL_UNDO] = VERDICT_OK;
+	begin_resolving("a", NULL);
+	assert_int_equal(n_resolutions, 0);
+	pg->is_held = false;
+	rig_answer(&rig);
+	assert_int_equal(n_resolutions, 1);
+	assert_int_equal(resolution.n_resolved, 0);
+	assert_false(rig.flows.kept[0].steps[0].has_reason);
+	begin_resolving("b", NULL);
+	assert_string_equal(saga.steps, "a=undone b=resolved c=failed");
+}
+
 static void an_order_of_two_steps_is_answered_when_both_are_through(void **state)
 {
 	struct rig_saga saga = {0}, other = {0};
@@ -303,6 +323,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_store_s_name_narrows_what_is_resolved, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_store_s_name_narrows_what_is_tried_now, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_tried_now_is_due_now, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_has_succeeded_meanwhile_is_not_resolved, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_order_of_two_steps_is_answered_when_both_are_through, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_parked_undo_that_waits_for_a_place_is_resolved_at_once, set_up,
