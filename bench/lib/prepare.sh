@@ -3,11 +3,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 bench_python() {
 	local module=$1 wanted=bench/requirements.txt have=build/venv/bench-requirements.installed
 	shift
-	tools/setup
-	tools/build release
+	tools/setup >&2 # standard output is the module's
+	tools/build release >&2
 	if ! cmp -s "$wanted" "$have"; then
-		echo "bench: installing bench/requirements.txt into build/venv"
-		build/venv/bin/pip install -q --disable-pip-version-check -r "$wanted"
+		echo "bench: installing bench/requirements.txt into build/venv" >&2
+		build/venv/bin/pip install -q --disable-pip-version-check -r "$wanted" >&2
 		cp "$wanted" "$have"
 	fi
 	# What is measured is what ships, whatever build the tests are on.

@@ -1,5 +1,6 @@
 /* sagabench: the command line. */
 #include "report.h"
+#include "saga.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -18,6 +19,7 @@ struct args {
 	struct plan_config plan;
 	struct load_config load;
 	const char *file;
+	const char *saga_file;
 	uint32_t n_pool;
 	bool is_json;
 	bool is_dump;
@@ -40,6 +42,7 @@ enum {
 	OPT_ZIPF,
 	OPT_KNOWN,
 	OPT_KEYS,
+	OPT_SAGA,
 	OPT_SEED,
 	OPT_RATE,
 	OPT_WARMUP,
@@ -88,6 +91,8 @@ static const struct argp_option options[] = {
 	{"zipf", OPT_ZIPF, "EXPONENT", 0, "How much some documents are preferred by these; 0: not at all (0)", 4},
 	{"known", OPT_KNOWN, "N", 0, "Documents 0 to N - 1 are there, from a run with the same --prefix (0)", 4},
 	{"keys", OPT_KEYS, NULL, 0, "Give every request an idempotency key", 4},
+	{"saga", OPT_SAGA, "FILE", 0,
+	 "No documents: run the saga in this file (params of saga.run, '-' is standard input) again and again", 4},
 	{NULL, 0, NULL, 0, "The report:", 5},
 	{"json", OPT_JSON, NULL, 0, "For programs", 5},
 	{"quiet", OPT_QUIET, NULL, 0, "No progress on standard error", 5},
@@ -186,6 +191,9 @@ static bool parse_shape(const struct argp_state *state, struct args *args, int k
 	case OPT_FILE:
 		args->file = arg;
 		return true;
+	case OPT_SAGA:
+		args->saga_file = arg;
+		return true;
 	case OPT_POOL:
 		args->n_pool = parse_count(state, "pool", arg, 1, 1e6);
 		return true;
@@ -244,6 +252,8 @@ static void parse_end(const struct argp_state *state, struct args *args)
 		argp_error(state, "--overwrites, --duplicates and --deletes together are more than 1");
 	if (plan->shrinks > 0 && args->file != NULL)
 		argp_error(state, "--shrinks is for documents that are made, not for those of --file");
+	if (args->saga_file != NULL && (args->file != NULL || args->is_dump || plan->n_known > 0))
+		argp_error(state, "--saga is without documents: it doesn't go with --file, --dump and --known");
 	if (args->load.measure_s <= 0 && args->load.n_max == 0)
 		args->load.measure_s = 10;
 	args->shape.seed = plan->seed;
@@ -264,11 +274,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 /* ---- the run ---- */
 
-static int make_pools(const struct args *args, struct pool *full, struct pool *small, struct err *err)
+/* What is sent: a saga, or documents. */
+static int make_content(struct args *args, struct pool *full, struct pool *small, char **out_saga, struct err *err)
 {
 	struct shape half = args->shape;
 	int rc;
 
+	if (args->saga_file != NULL) {
+		rc = saga_read(args->saga_file, out_saga, err);
+		args->plan.saga = *out_saga;
+		return rc;
+	}
 	half.n_chunks /= 2;
 	if (args->file != NULL)
 		return pool_read(full, args->file, args->n_pool, err);
@@ -313,7 +329,7 @@ int main(int argc, char **argv)
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse,
-		.doc = "Loads a sagad with documents and says how fast they were answered.\v"
+		.doc = "Loads a sagad with documents or sagas and says how fast they were answered.\v"
 		       "Exit status: 0 all answered well, 1 some failed, 2 usage, 3 the daemon can't be reached or was "
 		       "lost.\n"
 		       "Neo4j needs about a minute of load until its compiler has settled: --warmup 60 after its "
@@ -338,12 +354,13 @@ int main(int argc, char **argv)
 	struct pool full = {0}, small = {0};
 	struct plan plan = {0};
 	struct err err = {0};
+	char *saga = NULL;
 	int rc = USAGE_EXIT;
 
 	argp_err_exit_status = USAGE_EXIT;
 	if (argp_parse(&argp, argc, argv, 0, NULL, &args) != 0)
 		return USAGE_EXIT;
-	if (make_pools(&args, &full, &small, &err) != 0)
+	if (make_content(&args, &full, &small, &saga, &err) != 0)
 		fprintf(stderr, "sagabench: %s\n", err.text);
 	else if (args.is_dump)
 		rc = dump(&full);
@@ -352,6 +369,7 @@ int main(int argc, char **argv)
 	else
 		rc = run(&args, &plan);
 	plan_fini(&plan);
+	free(saga);
 	pool_fini(&small);
 	pool_fini(&full);
 	return rc;

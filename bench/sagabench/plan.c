@@ -41,6 +41,8 @@ static enum op_kind plan_draw_kind(struct plan *plan)
 	const struct plan_config *config = plan->config;
 	double point = plan_point(plan);
 
+	if (config->saga != NULL)
+		return OP_SAGA;
 	if (plan->n_docs == 0)
 		return OP_INSERT;
 	if (point < config->overwrites)
@@ -81,8 +83,13 @@ static void plan_draw_body(struct plan *plan, struct op *op)
 
 int plan_next(struct plan *plan, struct op *out_op)
 {
-	struct op op = {.kind = plan_draw_kind(plan)};
+	struct op op = {.kind = plan_draw_kind(plan), .number = plan->n_ops};
 
+	if (op.kind == OP_SAGA) {
+		plan->n_ops++;
+		*out_op = op;
+		return 0;
+	}
 	if (op.kind == OP_INSERT) {
 		if (plan_add_doc(plan) != 0)
 			return -ENOMEM;
@@ -94,7 +101,8 @@ int plan_next(struct plan *plan, struct op *out_op)
 		plan_draw_body(plan, &op);
 	op.body = plan->docs[op.doc].asked_body;
 	op.is_small = plan->docs[op.doc].is_asked_small;
-	op.number = op.kind == OP_DELETE ? plan->n_ops : plan->docs[op.doc].n_puts;
+	if (op.kind != OP_DELETE)
+		op.number = plan->docs[op.doc].n_puts;
 	plan->n_ops++;
 	*out_op = op;
 	return 0;
@@ -109,10 +117,23 @@ static const struct body *plan_body(const struct plan *plan, uint32_t body, bool
 
 const char *plan_method(const struct op *op)
 {
+	if (op->kind == OP_SAGA)
+		return "saga.run";
 	return op->kind == OP_DELETE ? "document.delete" : "document.put";
 }
 
-void plan_write(const struct plan *plan, const struct op *op, struct buf *params)
+static void plan_write_saga(const struct plan *plan, const struct op *op, struct buf *params)
+{
+	if (!plan->config->has_keys) {
+		buf_append_text(params, plan->config->saga);
+		return;
+	}
+	buf_append_format(params, "{\"idempotency_key\":\"%s/%llu/saga-%llu\",", plan->config->prefix,
+			  (unsigned long long)plan->config->seed, (unsigned long long)op->number);
+	buf_append_text(params, plan->config->saga + 1); /* without its opening brace */
+}
+
+static void plan_write_document(const struct plan *plan, const struct op *op, struct buf *params)
 {
 	const struct body *body = plan_body(plan, op->body, op->is_small);
 
@@ -127,6 +148,14 @@ void plan_write(const struct plan *plan, const struct op *op, struct buf *params
 	}
 	buf_append_text(params, ",");
 	buf_append(params, body->json, body->len);
+}
+
+void plan_write(const struct plan *plan, const struct op *op, struct buf *params)
+{
+	if (op->kind == OP_SAGA)
+		plan_write_saga(plan, op, params);
+	else
+		plan_write_document(plan, op, params);
 }
 
 /* ---- counting ---- */
@@ -164,7 +193,7 @@ struct plan_sums plan_sums(const struct plan *plan)
 
 const char *op_kind_name(enum op_kind kind)
 {
-	static const char *const names[OP_KINDS] = {"inserts", "overwrites", "duplicates", "deletes"};
+	static const char *const names[OP_KINDS] = {"inserts", "overwrites", "duplicates", "deletes", "sagas"};
 
 	return names[kind];
 }

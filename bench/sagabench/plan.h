@@ -13,7 +13,7 @@
 
 #define PLAN_VERSION_BYTES 37
 
-enum op_kind { OP_INSERT, OP_OVERWRITE, OP_DUPLICATE, OP_DELETE, OP_KINDS };
+enum op_kind { OP_INSERT, OP_OVERWRITE, OP_DUPLICATE, OP_DELETE, OP_SAGA, OP_KINDS };
 
 struct plan_config {
 	const char *prefix; /* borrowed; goes into ids and idempotency keys as it is: letters, digits, - and / */
@@ -23,6 +23,7 @@ struct plan_config {
 	double zipf;                            /* which known documents they meet; 0: all as likely */
 	uint32_t n_known;                       /* documents 0..n_known - 1 were put by an earlier run */
 	bool has_keys;                          /* every request carries an idempotency key */
+	const char *saga;                       /* borrowed: one line of JSON, run again and again; NULL: documents */
 };
 
 struct plan_doc {
@@ -69,7 +70,7 @@ int plan_next(struct plan *plan, struct op *out_op) WARN_UNUSED;
 /* Appends the request's params. */
 void plan_write(const struct plan *plan, const struct op *op, struct buf *params);
 
-/* "document.put" or "document.delete". */
+/* "document.put", "document.delete" or "saga.run". */
 const char *plan_method(const struct op *op);
 
 /* The request committed as `version` (a saga id). */

@@ -53,8 +53,10 @@ int report_print(struct load_result *result, const struct plan_sums *sums)
 	if (result->n_late_starts > 0)
 		printf("%-12s %10" PRIu64 " (every connection was full: more --clients or --depth)\n", "late starts",
 		       result->n_late_starts);
-	printf("%-12s %10" PRIu64 " documents, %" PRIu64 " chunks, %" PRIu64 " mentions, %" PRIu64 " relationships\n",
-	       "to be found", sums->documents, sums->chunks, sums->mentions, sums->relationships);
+	if (result->n_ok[OP_SAGA] == 0)
+		printf("%-12s %10" PRIu64 " documents, %" PRIu64 " chunks, %" PRIu64 " mentions, %" PRIu64
+		       " relationships\n",
+		       "to be found", sums->documents, sums->chunks, sums->mentions, sums->relationships);
 	return report_flush();
 }
 
