@@ -45,6 +45,19 @@ def test_a_tiny_run_of_what_quick_measures(real_stores, tmp_path):
     assert rows["single"]["value"] > 0 and rows["overwrites"]["value"] > 0
 
 
+def test_tiny_sagas(real_stores):
+    done = subprocess.run([CHECKOUT / "bench" / "sagas", "--json", "--rounds=1", "--seconds=0.3", "--open=300"],
+                          capture_output=True, text=True, timeout=120, check=False,
+                          env={**os.environ, "SAGAD_STORES_DIR": str(real_stores.folder)})
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    assert [(row["kind"], row["at_once"]) for row in found["rates"]] == [
+        (kind, at_once) for kind in ("services", "stores") for at_once in (16, 256)]
+    for row in found["rates"]:
+        assert row["per_second"] > 0 and row["p99_ms"] >= row["p50_ms"] > 0 and row["cpu_us"] > 0 and row["syncs"] > 0
+    assert [(row["open"], row["asked"] >= 300) for row in found["open"]] == [(300, False), (300, True)]
+
+
 def test_a_row_that_is_not_there_is_named(real_stores):
     done = run(real_stores, "--rows", "standard,speed")
     assert done.returncode == 1 and "no row is called speed; there are standard, latency" in done.stderr

@@ -84,7 +84,8 @@ def test_errors_are_counted_by_code(bench):
     (["--entities", 9, "--names", 8], "--names"), (["--overwrites", 0.9, "--deletes", 0.2], "more than 1"),
     (["--clients", "many"], "--clients takes a number from 1 to 60000, not 'many'"),
     (["--prefix", 'a"b'], "--prefix takes"), (["--file", "/nowhere"], "cannot open /nowhere: No such file or directory"),
-    (["--file", "-"], "-:1: not valid JSON at byte")])
+    (["--file", "-"], "-:1: not valid JSON at byte"), (["--saga", "-"], "-: not valid JSON at byte"),
+    (["--saga", "-", "--known", 3], "--saga is without documents")])
 def test_bad_options_are_named(bench, arguments, message):
     code, report, err = bench(*arguments, stdin="{]\n")
     assert code == USAGE and report is None and message in err
@@ -108,6 +109,22 @@ def test_overwriting_what_an_earlier_run_has_put(world):
     assert report["expected"]["documents"] == 60 and 2 * 60 < report["expected"]["chunks"] < 4 * 60
     world.assert_whole(daemon)
     assert found(world) == report["expected"]
+
+
+def test_a_saga_out_of_a_file(world, tmp_path):
+    daemon = world.running({"sagas.enabled": True, "sagas.stores": "postgresql"})
+    world.readers.postgres.execute("CREATE TABLE ran (id bigserial)")
+    (tmp_path / "saga.json").write_text(json.dumps({"steps": [
+        {"name": name, "store": "postgresql", "do": {"sql": "INSERT INTO ran DEFAULT VALUES"}, "undo": None}
+        for name in ("one", "two")]}, indent=2), encoding="utf-8")
+
+    def n_rows():
+        return world.readers.postgres.execute("SELECT count(*) FROM ran").fetchone()[0]
+    for _ in range(2):  # the second time every key is known: nothing runs again
+        code, report, err = bench_of(daemon)("--saga", tmp_path / "saga.json", "--count", 30, "--keys")
+        assert (code, err) == (OK, "") and report["sagas"] == 30 and n_rows() == 60
+    code, report, _ = bench_of(daemon)("--saga", tmp_path / "saga.json", "--count", 30)
+    assert code == OK and n_rows() == 120
 
 
 def test_documents_out_of_a_file(world, tmp_path):

@@ -102,6 +102,32 @@ static void test_a_request_is_a_document_of_the_shape(void **state)
 	pool_fini(&pool);
 }
 
+static void test_a_saga_is_sent_as_it_is_but_for_its_key(void **state)
+{
+	struct plan_config config = {.prefix = "p", .seed = 7, .has_keys = true, .saga = "{\"steps\":[]}"};
+	struct pool none = {0};
+	struct buf params = {0};
+	struct plan plan;
+	struct op op;
+
+	(void)state;
+	assert_int_equal(plan_init(&plan, &config, &none, NULL), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		buf_clear(&params);
+		assert_int_equal(plan_next(&plan, &op), 0);
+		plan_write(&plan, &op, &params);
+		assert_string_equal(plan_method(&op), "saga.run");
+		assert_string_equal(params.at, i == 0 ? "{\"idempotency_key\":\"p/7/saga-0\",\"steps\":[]}"
+						      : "{\"idempotency_key\":\"p/7/saga-1\",\"steps\":[]}");
+	}
+	config.has_keys = false;
+	buf_clear(&params);
+	plan_write(&plan, &op, &params);
+	assert_string_equal(params.at, config.saga);
+	buf_fini(&params);
+	plan_fini(&plan);
+}
+
 static void test_the_greatest_version_stays(void **state)
 {
 	struct plan_config config = {.prefix = "p", .overwrites = 0.5, .deletes = 0.5, .n_known = 1};
@@ -133,6 +159,7 @@ int main(void)
 		cmocka_unit_test(test_zipf_draws_by_its_weights),
 		cmocka_unit_test(test_without_an_exponent_all_are_as_likely),
 		cmocka_unit_test(test_a_request_is_a_document_of_the_shape),
+		cmocka_unit_test(test_a_saga_is_sent_as_it_is_but_for_its_key),
 		cmocka_unit_test(test_the_greatest_version_stays),
 	};
 
