@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -87,11 +86,7 @@ def open_saga(path: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def real_stores() -> Iterator[dict[str, str]]:
-    """The variables that lead to PostgreSQL and Redis: those of SAGAD_STORES_DIR when they are up, else a scratch set."""
-    kept = Stores() if os.environ.get("SAGAD_STORES_DIR") else None
-    if kept is not None and all(kept[name].is_running() for name in STORES):
-        yield kept.env(*STORES)
-        return
+    """The variables that lead to a PostgreSQL and a Redis that nobody else has: their schema is this program's."""
     with Stores.scratch() as stores:
         stores.up(*STORES, is_bench=True)
         yield stores.env(*STORES)
