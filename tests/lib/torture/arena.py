@@ -20,6 +20,7 @@ from .toxiproxy import Proxy, Toxiproxy
 TIMEOUT_S = 0.7
 SETTINGS = {"timeouts.store": "700ms", "timeouts.postgresql": "700ms", "timeouts.late_write_window": "1500ms",
             "timeouts.deadline": "5s", "retry.max_tries": 3, "log.level": "info"}
+FILL_TRIES = 50
 # In MiB: room for what a store writes at rest, little enough for any machine's memory.
 DISKS = {"postgres": 800, "qdrant": 400, "neo4j": 400, "redis": 64}
 
@@ -36,9 +37,15 @@ class Disk:
                        capture_output=True, text=True)
 
     def fill(self) -> None:
-        found = os.statvfs(self.path)
-        used = (found.f_blocks - found.f_bfree) * found.f_frsize
-        self._mount("remount", f"size={used}")
+        for tries_left in reversed(range(FILL_TRIES)):
+            found = os.statvfs(self.path)
+            used = (found.f_blocks - found.f_bfree) * found.f_frsize
+            try:
+                self._mount("remount", f"size={used}")
+                return
+            except subprocess.CalledProcessError:  # the store has written since: no smaller than what is used
+                if tries_left == 0:
+                    raise
 
     def empty(self) -> None:
         self._mount("remount", f"size={self.size_mib}m")
