@@ -79,7 +79,7 @@ static enum code flow_admit_refusal(const struct engine *engine, const struct fl
 
 	if (code != CODE_NONE)
 		return code;
-	*out_text = "too many sagas are open (sagas.max_open, sagas.max_open_bytes); try again later";
+	*out_text = "too many sagas are open (sagas.max_open, sagas.max_memory); try again later";
 	if (flows->n_open >= flows->config.max_flows || flows->bytes + spec->json.len > flows->config.max_flow_bytes)
 		return CODE_OVERLOADED;
 	return CODE_NONE;

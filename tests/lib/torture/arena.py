@@ -20,7 +20,8 @@ from .toxiproxy import Proxy, Toxiproxy
 TIMEOUT_S = 0.7
 SETTINGS = {"timeouts.store": "700ms", "timeouts.postgresql": "700ms", "timeouts.late_write_window": "1500ms",
             "timeouts.deadline": "5s", "retry.max_tries": 3, "log.level": "info"}
-FILL_TRIES = 50
+FILL_TRIES = 20
+SLACK_BYTES = 64 * 1024  # a try more than the one before leaves it this much
 # In MiB: room for what a store writes at rest, little enough for any machine's memory.
 DISKS = {"postgres": 800, "qdrant": 400, "neo4j": 400, "redis": 64}
 
@@ -37,14 +38,14 @@ class Disk:
                        capture_output=True, text=True)
 
     def fill(self) -> None:
-        for tries_left in reversed(range(FILL_TRIES)):
+        for tries in range(FILL_TRIES):
             found = os.statvfs(self.path)
-            used = (found.f_blocks - found.f_bfree) * found.f_frsize
+            used = max(found.f_blocks - found.f_bfree, 1) * found.f_frsize  # a size of 0 is none
             try:
-                self._mount("remount", f"size={used}")
+                self._mount("remount", f"size={used + tries * SLACK_BYTES}")
                 return
             except subprocess.CalledProcessError:  # the store has written since: no smaller than what is used
-                if tries_left == 0:
+                if tries == FILL_TRIES - 1:
                     raise
 
     def empty(self) -> None:
